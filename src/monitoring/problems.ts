@@ -1,11 +1,6 @@
-import type { DeadCause } from '../domain/dead-letters.ts'
-import type { Pause } from '../domain/pause.ts'
 import { PROBLEMS, type Problem, SEVERITIES } from '../domain/problem.ts'
-import type { LastReload } from '../domain/reload.ts'
-import type { SourceState } from '../domain/source.ts'
-import type { SourceHealth } from '../domain/source-health.ts'
-import type { Counts, StoreSize } from '../domain/store-health.ts'
-import type { Numbers } from './numbers.ts'
+import { type Check, counted, type Glance, sum } from './glance.ts'
+import { breakersOpen, quarantined, refusals, schemaDrift, sourcesSilent, tasksExpired } from './source-problems.ts'
 
 /** Deliveries that have been due for longer are a backlog; and a critical one after the longer time. */
 const BACKLOG_MS = 60_000
@@ -16,35 +11,6 @@ const LOW_DISK_BYTES = 1024 * MIB
 const CRITICAL_DISK_BYTES = 128 * MIB
 /** Causes of dead letters that are told of one by one; the others are told of together. */
 const MAX_TOLD_CAUSES = 5
-/** Over how many hours events that were not understood, and tasks that expired, are told of. */
-export const RECENT_HOURS = 24
-
-/** What the parts of the service tell, at one moment. What could not be read is undefined, or missing. */
-export interface Glance {
-  readonly nowMs: number
-  readonly storeFaults: readonly string[]
-  readonly storeWarnings: readonly string[]
-  readonly routeFaults: readonly string[]
-  readonly retentionWarnings: readonly string[]
-  /** How far the clock of this process is ahead, while it counts as off; else 0. */
-  readonly clockOffSeconds: number
-  readonly lastReload: LastReload
-  readonly pauses: readonly Pause[]
-  readonly isDraining: boolean
-  readonly counts: Counts | undefined
-  readonly size: StoreSize | undefined
-  /** Most deaths first. */
-  readonly deadCauses: readonly DeadCause[]
-  readonly sources: ReadonlyMap<string, SourceState>
-  readonly health: ReadonlyMap<string, SourceHealth>
-  /** Numbers of the last `RECENT_HOURS`, by source. */
-  readonly recent: ReadonlyMap<string, Numbers>
-  /** Handlers that no running worker has. */
-  readonly missingHandlers: readonly string[]
-}
-
-/** One way in which the service may need a hand. */
-type Check = (glance: Glance) => readonly Problem[]
 
 /** The problems of the service, the worst first. */
 export const problemsOf = (glance: Glance): readonly Problem[] =>
@@ -184,80 +150,6 @@ const deadLetters: Check = ({ counts, deadCauses }) => {
   ]
 }
 
-const sourcesSilent: Check = ({ sources, health }) =>
-  [...health].flatMap(([source, { silentSinceMs, usualGapMs }]): readonly Problem[] => {
-    const sinceMs = silentSinceMs ?? sources.get(source)?.silentSinceMs
-    if (sinceMs === undefined) return []
-    return [
-      {
-        problem: 'source_silent',
-        severity: 'warning',
-        summary: 'webhooks that should come do not come',
-        count: 1,
-        sinceMs,
-        ...(usualGapMs !== undefined && { cause: `usually one every ${Math.ceil(usualGapMs / 60_000)} min` }),
-        source,
-        command: `holdfast registrations list --source ${source}`,
-      },
-    ]
-  })
-
-const refusals: Check = ({ health, recent }) =>
-  [...health].flatMap(([source, { refusingSinceMs, refusingReason }]): readonly Problem[] => {
-    if (refusingSinceMs === undefined) return []
-    const count = Math.max(1, sum([...(recent.get(source)?.refused.values() ?? [])]))
-    return [
-      {
-        problem: 'refusals',
-        severity: 'critical',
-        summary: `${counted(count, 'request')} refused in ${RECENT_HOURS} hours, and hardly any accepted now`,
-        count,
-        sinceMs: refusingSinceMs,
-        ...(refusingReason !== undefined && { cause: refusingReason }),
-        source,
-        command: 'holdfast sources',
-      },
-    ]
-  })
-
-const breakersOpen: Check = ({ sources }) =>
-  [...sources]
-    .filter(([, { breaker }]) => breaker !== null && breaker !== 'closed')
-    .map(([source]) => ({
-      problem: 'breaker_open',
-      severity: 'warning',
-      summary: 'calls to the provider fail, and are paused',
-      count: 1,
-      source,
-      command: `holdfast tasks list --source ${source} --status pending`,
-    }))
-
-const quarantined: Check = ({ recent }) =>
-  countedBySource(recent, ({ quarantined: count }) => count).map(([source, count]) => ({
-    problem: 'events_quarantined',
-    severity: 'warning',
-    summary: `${counted(count, 'event')} not understood in ${RECENT_HOURS} hours`,
-    count,
-    source,
-    command: `holdfast events list --status quarantined --source ${source}`,
-  }))
-
-const tasksExpired: Check = ({ recent }) =>
-  countedBySource(recent, ({ expired }) => expired).map(([source, count]) => ({
-    problem: 'tasks_expired',
-    severity: 'warning',
-    summary: `${counted(count, 'task')} expired in ${RECENT_HOURS} hours`,
-    count,
-    source,
-    command: `holdfast tasks list --status expired --source ${source}`,
-  }))
-
-const countedBySource = (
-  recent: Glance['recent'],
-  countOf: (numbers: Numbers) => number,
-): readonly (readonly [string, number])[] =>
-  [...recent].map(([source, numbers]) => [source, countOf(numbers)] as const).filter(([, count]) => count > 0)
-
 const handlersMissing: Check = ({ missingHandlers }) =>
   missingHandlers.map((handler) => ({
     problem: 'handler_missing',
@@ -285,9 +177,7 @@ const CHECKS: readonly Check[] = [
   tasksExpired,
   retentionHeld,
   reloadFailed,
+  schemaDrift,
   paused,
   draining,
 ]
-
-const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)

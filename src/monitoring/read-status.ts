@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts'
 import type { Role } from '../domain/config.ts'
 import type { DeadCauses } from '../domain/dead-letters.ts'
+import type { DriftStore } from '../domain/drift-store.ts'
 import type { PauseService } from '../domain/pause.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SourceState } from '../domain/source.ts'
@@ -8,8 +9,9 @@ import type { SourceHealth } from '../domain/source-health.ts'
 import { STAT_SPANS, type StatSpan, type StatStore } from '../domain/stat-store.ts'
 import type { ReadStatus, RecentNumbers, ServiceStatus } from '../domain/status.ts'
 import type { StoreHealth } from '../domain/store-health.ts'
+import { type Glance, RECENT_HOURS } from './glance.ts'
 import { Numbers } from './numbers.ts'
-import { type Glance, problemsOf, RECENT_HOURS } from './problems.ts'
+import { problemsOf } from './problems.ts'
 import { statRows, timesOf } from './read-stats.ts'
 import { SERVICE } from './stats-recorder.ts'
 
@@ -18,12 +20,15 @@ const PATIENCE_MS = 2_000
 /** How long an answer is given again, so that many pages that show it cost one reading. */
 const FRESH_MS = 1_000
 const RATE_MINUTES = 5
+/** Changes of shapes that are counted at most. */
+const MAX_DRIFT = 200
 /** Sources whose state is read; each takes queries. */
 const MAX_SOURCES = 500
 
 export interface StatusParts {
   readonly store: Pick<StoreHealth, 'faults' | 'warnings' | 'counts' | 'size'> &
-    Pick<StatStore, 'statRows'> & {
+    Pick<StatStore, 'statRows'> &
+    Pick<DriftStore, 'driftEntries'> & {
       readonly replicas: { workers(): readonly { readonly handlers: readonly Named[] | undefined }[] } | undefined
     }
   readonly kind: ServiceStatus['store']['kind']
@@ -61,9 +66,10 @@ export function createReadStatus(parts: StatusParts): ReadStatus {
 async function readStatus(parts: StatusParts, startedAtMs: number): Promise<ServiceStatus> {
   const { store, clock } = parts
   const nowMs = clock()
-  const [counts, size, deadCauses, sources, day, minutes] = await Promise.all([
+  const [counts, size, drift, deadCauses, sources, day, minutes] = await Promise.all([
     inTime(store.counts()),
     inTime(store.size()),
+    inTime(store.driftEntries({ sinceMs: nowMs - RECENT_HOURS * STAT_SPANS.hour }, { limit: MAX_DRIFT })),
     inTime(parts.deadCauses()),
     statesOf(parts),
     inTime(numbersBySource(store, 'hour', nowMs - (RECENT_HOURS - 1) * STAT_SPANS.hour, nowMs)),
@@ -88,6 +94,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     health,
     recent: day ?? new Map(),
     missingHandlers: missingHandlers(parts),
+    drift: drift?.items ?? [],
   }
   return {
     atMs: nowMs,

@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { PROBLEMS } from '../../src/domain/problem.ts'
 import type { SourceState } from '../../src/domain/source.ts'
 import type { SourceHealth } from '../../src/domain/source-health.ts'
+import type { Glance } from '../../src/monitoring/glance.ts'
 import { Numbers } from '../../src/monitoring/numbers.ts'
-import { type Glance, problemsOf } from '../../src/monitoring/problems.ts'
+import { problemsOf } from '../../src/monitoring/problems.ts'
 
 const NOW_MS = Date.parse('2026-11-03T04:00:00Z')
 
@@ -40,6 +41,7 @@ const well: Glance = {
   health: new Map([['ai', health]]),
   recent: new Map([['ai', new Numbers()]]),
   missingHandlers: [],
+  drift: [],
 }
 
 /** Numbers with these sums. */
@@ -127,6 +129,16 @@ describe('a problem', () => {
         recent: numbers({}, { too_large: 1, signature_mismatch: 40 }),
       },
       { severity: 'critical', count: 41, cause: 'signature_mismatch', source: 'ai', sinceMs: 9 },
+    ],
+    [
+      'schema_drift',
+      {
+        drift: [
+          { source: 'ai', type: 'a.b', path: 'x', what: 'new', to: 'string', atMs: 9, event: 'e' },
+          { source: 'ai', type: 'a.b', path: 'y', what: 'vanished', from: 'string', atMs: 4, event: 'e' },
+        ],
+      },
+      { severity: 'notice', source: 'ai', count: 2, sinceMs: 4, cause: 'a.b x: new' },
     ],
     ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
     ['events_quarantined', { recent: numbers({ quarantined: 4 }) }, { count: 4, source: 'ai' }],

@@ -26,6 +26,7 @@ const parts = (overrides: Partial<StatusParts> = {}): StatusParts => ({
     faults: () => [],
     warnings: () => [],
     counts: async () => counts,
+    driftEntries: async () => ({ items: [], nextCursor: undefined }),
     size: async () => ({ bytes: 7, freeBytes: undefined }),
     statRows: async ({ span, source, after }) =>
       after !== undefined || source !== undefined

@@ -1,0 +1,89 @@
+import type { Problem } from '../domain/problem.ts'
+import { type Check, counted, type Glance, RECENT_HOURS, sum } from './glance.ts'
+import type { Numbers } from './numbers.ts'
+
+export const sourcesSilent: Check = ({ sources, health }) =>
+  [...health].flatMap(([source, { silentSinceMs, usualGapMs }]): readonly Problem[] => {
+    const sinceMs = silentSinceMs ?? sources.get(source)?.silentSinceMs
+    if (sinceMs === undefined) return []
+    return [
+      {
+        problem: 'source_silent',
+        severity: 'warning',
+        summary: 'webhooks that should come do not come',
+        count: 1,
+        sinceMs,
+        ...(usualGapMs !== undefined && { cause: `usually one every ${Math.ceil(usualGapMs / 60_000)} min` }),
+        source,
+        command: `holdfast registrations list --source ${source}`,
+      },
+    ]
+  })
+
+export const refusals: Check = ({ health, recent }) =>
+  [...health].flatMap(([source, { refusingSinceMs, refusingReason }]): readonly Problem[] => {
+    if (refusingSinceMs === undefined) return []
+    const count = Math.max(1, sum([...(recent.get(source)?.refused.values() ?? [])]))
+    return [
+      {
+        problem: 'refusals',
+        severity: 'critical',
+        summary: `${counted(count, 'request')} refused in ${RECENT_HOURS} hours, and hardly any accepted now`,
+        count,
+        sinceMs: refusingSinceMs,
+        ...(refusingReason !== undefined && { cause: refusingReason }),
+        source,
+        command: 'holdfast sources',
+      },
+    ]
+  })
+
+export const breakersOpen: Check = ({ sources }) =>
+  [...sources]
+    .filter(([, { breaker }]) => breaker !== null && breaker !== 'closed')
+    .map(([source]) => ({
+      problem: 'breaker_open',
+      severity: 'warning',
+      summary: 'calls to the provider fail, and are paused',
+      count: 1,
+      source,
+      command: `holdfast tasks list --source ${source} --status pending`,
+    }))
+
+export const quarantined: Check = ({ recent }) =>
+  countedBySource(recent, ({ quarantined: count }) => count).map(([source, count]) => ({
+    problem: 'events_quarantined',
+    severity: 'warning',
+    summary: `${counted(count, 'event')} not understood in ${RECENT_HOURS} hours`,
+    count,
+    source,
+    command: `holdfast events list --status quarantined --source ${source}`,
+  }))
+
+export const tasksExpired: Check = ({ recent }) =>
+  countedBySource(recent, ({ expired }) => expired).map(([source, count]) => ({
+    problem: 'tasks_expired',
+    severity: 'warning',
+    summary: `${counted(count, 'task')} expired in ${RECENT_HOURS} hours`,
+    count,
+    source,
+    command: `holdfast tasks list --status expired --source ${source}`,
+  }))
+
+const countedBySource = (
+  recent: Glance['recent'],
+  countOf: (numbers: Numbers) => number,
+): readonly (readonly [string, number])[] =>
+  [...recent].map(([source, numbers]) => [source, countOf(numbers)] as const).filter(([, count]) => count > 0)
+
+export const schemaDrift: Check = ({ drift }) =>
+  [...Map.groupBy(drift, ({ source }) => source)].map(([source, entries]) => ({
+    problem: 'schema_drift',
+    severity: 'notice',
+    summary: `${counted(entries.length, 'change')} in the shape of its events in ${RECENT_HOURS} hours`,
+    count: entries.length,
+    sinceMs: Math.min(...entries.map(({ atMs }) => atMs)),
+    cause: `${entries[0]?.type} ${entries[0]?.path}: ${entries[0]?.what}`,
+    source,
+    command: `holdfast drift --source ${source}`,
+  }))
