@@ -124,10 +124,9 @@ export class DriftWatch {
     this.#turn = undefined
     const startedMs = this.#now()
     do {
-      // The types take turns.
-      const [next] = this.#waiting
-      if (next === undefined) break
-      const [key, samples] = next
+      const key = this.#nextType()
+      if (key === undefined) break
+      const samples = this.#waiting.get(key) ?? []
       this.#waiting.delete(key)
       const sample = samples.shift()
       this.#waitingCount--
@@ -141,21 +140,25 @@ export class DriftWatch {
     if (this.#waitingCount > 0) this.#turn = setTimeout(() => this.#takeTurn(), this.#nextTurnMs - this.#now()).unref()
   }
 
+  /** The types take turns, but for those whose shape is being read. */
+  #nextType(): string | undefined {
+    return this.#waiting.keys().find((key) => !this.#watched.has(key) || this.#watched.get(key)?.shape !== undefined)
+  }
+
   #lookAt(key: string, sample: Sample): void {
     const { uid, receivedAtMs, body } = sample
     const watched = this.#watched.get(key)
     if (watched === undefined) return this.#watch(key, sample)
     if (watched.shape === undefined) return
     const payload = parseJson(body)
-    const outline = payload.ok ? outlineOf(payload.value, watched.shape.maps()) : undefined
+    const outline = outlineOf(payload.ok ? payload.value : undefined, watched.shape.maps())
     if (outline === undefined) return
     const look = { outline, uid, atMs: receivedAtMs }
     watched.usedAtMs = this.#now()
     watched.looks.push(look)
     if (watched.looks.length > MAX_UNSAVED) watched.looks.shift()
     const entries = entriesOf(watched, watched.shape, look)
-    watched.entries.push(...entries)
-    this.#scheduleSave(entries.length > 0)
+    this.#scheduleSave(watched.entries.push(...entries) > 0)
   }
 
   /** Begins to watch the type of an event, which is looked at once its shape is read; not if too many are watched already. */
@@ -164,25 +167,27 @@ export class DriftWatch {
     const types = this.#typesOf.get(source) ?? 0
     if (this.#watched.size >= MAX_TYPES || types >= MAX_TYPES_OF_SOURCE || this.#pathCount() >= MAX_PATHS_IN_MEMORY)
       return
-    const watched: Watched = {
-      source,
-      type,
-      shape: undefined,
-      version: 0,
-      looks: [],
-      entries: [],
-      usedAtMs: this.#now(),
-      isBusy: false,
-    }
+    const unread = { shape: undefined, version: 0, looks: [], entries: [], isBusy: false }
+    const watched: Watched = { source, type, ...unread, usedAtMs: this.#now() }
     this.#watched.set(key, watched)
     this.#typesOf.set(source, types + 1)
     void this.#read(watched).then(
       () => this.offer(sample),
       (error: unknown) => {
         this.#forget(key, watched)
+        this.#drop(key)
         this.#failed(error)
       },
     )
+  }
+
+  /** Events that wait are not looked at while the store cannot be read. */
+  #drop(key: string): void {
+    for (const { body } of this.#waiting.get(key) ?? []) {
+      this.#waitingCount--
+      this.#waitingBytes -= body.length
+    }
+    this.#waiting.delete(key)
   }
 
   #pathCount(): number {
