@@ -126,10 +126,10 @@ export async function takeId(
   }
   if (event.status !== 'conflict') return { status: routing.status }
   const ended = await takeTaskEnd(query, clock, event, givenUp)
-  const { reasons } = routing
+  const { reasons, handlers, orderKeys } = routing
   const status = ended === 'superseded' ? ended : routing.status
   await query(ROUTE, [key, status, escapeTextOrNull(storedReasons(reasons))])
-  if (status !== 'superseded') await deliver(query, clock, key, routing)
+  if (status !== 'superseded') await deliver(query, clock, key, { handlers, ...(orderKeys && { orderKeys }) })
   return { status, ...(typeof ended === 'object' && { ended }) }
 }
 
