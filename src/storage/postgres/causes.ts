@@ -1,4 +1,4 @@
-import { type AttemptCause, MAX_CAUSES, OTHER_CAUSES } from '../../domain/cause.ts'
+import { MAX_CAUSES, OTHER_CAUSES } from '../../domain/cause.ts'
 import {
   type DeadCauseFilter,
   type DeadCauses,
@@ -22,7 +22,16 @@ import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import { escapeText, escapeTextOrNull } from './escape-text.ts'
 
-const RECORD = { name: 'record-cause', text: 'SELECT cause_1($1, $2, $3, $4, $5, $6, $7, $8, $9) AS key' }
+/** In one order, so that replicas that record the same causes do not block each other in a circle. */
+const RECORD = {
+  name: 'record-causes',
+  text: `
+    SELECT cause_1($1, id, handler, source, signature, at, $3, $4, $5) AS key, n FROM (
+      SELECT * FROM json_to_recordset($2) AS x (n integer, id text, handler text, source text, signature text, at text)
+      ORDER BY handler, source, id
+    ) AS given
+  `,
+}
 /** The last to die first. */
 const UNNAMED = {
   name: 'unnamed-causes',
@@ -58,59 +67,47 @@ const PRUNE = {
     ) RETURNING key
   `,
 }
-const OF = "state = 'dead' AND due_at >= $1 AND due_at < $2"
-const DEAD_CAUSES = {
-  name: 'dead-causes',
-  text: `
-    SELECT c.key, c.id, c.handler, c.source, c.signature, c.at, f.due_at AS first, l.due_at AS last, t.n AS count, h.hourly
-    FROM cause AS c
-    CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at, key LIMIT 1) AS f
-    CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} AND cause = c.key ORDER BY due_at DESC, key DESC LIMIT 1) AS l
-    CROSS JOIN LATERAL (
-      SELECT count(*) AS n FROM (SELECT FROM delivery WHERE ${OF} AND cause = c.key LIMIT ${MAX_COUNTED + 1}) AS d
-    ) AS t
-    CROSS JOIN LATERAL (
-      SELECT json_agg(n.n ORDER BY r.at) AS hourly
-      FROM unnest($3::bigint[], $7::bigint[]) WITH ORDINALITY AS r (from_ms, to_ms, at) CROSS JOIN LATERAL (
-        SELECT count(*) AS n FROM (
-          SELECT FROM delivery WHERE ${OF} AND cause = c.key AND due_at >= r.from_ms AND due_at < r.to_ms LIMIT ${MAX_COUNTED}
-        ) AS d
-      ) AS n
-    ) AS h
-    WHERE ($4::text IS NULL OR c.id = $4) AND ($5::text IS NULL OR c.handler = $5) AND ($6::text IS NULL OR c.source = $6)
-  `,
-}
+/** Compared with the cause as a row, so that only the index by cause gives the order. */
+const between = (from: string, to: string): string =>
+  `state = 'dead' AND (cause, due_at) >= (c.key, ${from}) AND (cause, due_at) < (c.key, ${to})`
+const OF = between('$1::bigint', '$2::bigint')
+const OF_HOUR = between('greatest($1::bigint, r.from_ms)', 'least($2::bigint, r.to_ms)')
+/** Without a name: the server plans it by the number of causes and deaths that there are now. */
+const DEAD_CAUSES = `
+  SELECT c.key, c.id, c.handler, c.source, c.signature, c.at, f.due_at AS first, l.due_at AS last, t.n AS count, h.hourly
+  FROM cause AS c
+  CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} ORDER BY cause, due_at, key LIMIT 1) AS f
+  CROSS JOIN LATERAL (SELECT due_at FROM delivery WHERE ${OF} ORDER BY cause DESC, due_at DESC, key DESC LIMIT 1) AS l
+  CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT FROM delivery WHERE ${OF} LIMIT ${MAX_COUNTED + 1}) AS d) AS t
+  CROSS JOIN LATERAL (
+    SELECT json_agg(CASE WHEN f.due_at < r.to_ms AND l.due_at >= r.from_ms THEN (
+      SELECT count(*) FROM (
+        SELECT FROM delivery WHERE ${OF_HOUR} LIMIT ${MAX_COUNTED}
+      ) AS d
+    ) ELSE 0 END ORDER BY r.at) AS hourly
+    FROM unnest($3::bigint[], $7::bigint[]) WITH ORDINALITY AS r (from_ms, to_ms, at)
+  ) AS h
+  WHERE ($4::text IS NULL OR c.id = $4) AND ($5::text IS NULL OR c.handler = $5) AND ($6::text IS NULL OR c.source = $6)
+`
 const COUNT_UNNAMED = {
   name: 'count-unnamed',
-  text: `SELECT count(*) AS n FROM (SELECT FROM delivery WHERE ${OF} AND cause IS NULL LIMIT ${MAX_COUNTED}) AS d`,
+  text: `SELECT count(*) AS n FROM (SELECT FROM delivery WHERE state = 'dead' AND cause IS NULL AND due_at >= $1 AND due_at < $2 LIMIT ${MAX_COUNTED}) AS d`,
 }
 
 export const createCauseKeys = (connections: Connections, clock: DatabaseClock): CauseKeys =>
   new CauseKeys(async (causes) => {
-    const keys: number[] = []
-    for (const cause of causes) keys.push(await recordCause(connections, clock, cause))
-    return keys
+    const rows = causes.map(({ id, handler, source, signature, at }, n) => ({
+      n,
+      id,
+      handler: escapeText(handler),
+      source: escapeText(source),
+      signature: escapeText(signature),
+      at: escapeTextOrNull(at),
+    }))
+    const values = [clock.givenMs(), JSON.stringify(rows), MAX_CAUSES, OTHER_CAUSES.id, OTHER_CAUSES.signature]
+    const found = await connections.run<{ n: number; key: number }>('lease', RECORD, values)
+    return found.toSorted((one, other) => one.n - other.n).map(({ key }) => key)
   })
-
-async function recordCause(
-  connections: Connections,
-  clock: DatabaseClock,
-  { id, handler, source, signature, at }: AttemptCause,
-): Promise<number> {
-  const [row] = await connections.run<{ key: number }>('lease', RECORD, [
-    clock.givenMs(),
-    id,
-    escapeText(handler),
-    escapeText(source),
-    escapeText(signature),
-    escapeTextOrNull(at),
-    MAX_CAUSES,
-    OTHER_CAUSES.id,
-    OTHER_CAUSES.signature,
-  ])
-  if (row === undefined) throw new Error('the database returned no key of a cause')
-  return row.key
-}
 
 export function createNameCauses(connections: Connections, causes: CauseKeys) {
   return async ({ causeOf, limit, from: { diedAtMs, key } = AFTER_ALL }: NameCauses): Promise<NamedCauses> => {

@@ -44,9 +44,8 @@ export class CauseKeys {
 
   /** Records the causes that are not known. A death whose cause cannot be recorded is settled without one: it gets it later. */
   async record(settlements: readonly Settlement[]): Promise<Keys> {
-    const causes = new Map(settlements.flatMap((each) => named(causeOfDeath(each))))
-    const unknown = [...causes.values()].filter((cause) => this.#keyOf(cause) === undefined)
-    await this.keysOf(unknown).catch(() => {})
+    const causes = settlements.flatMap((each) => causeOfDeath(each) ?? [])
+    await this.keysOf(causes).catch(() => {})
     return new Map(
       settlements.flatMap((settlement) => {
         const cause = causeOfDeath(settlement)
@@ -56,20 +55,31 @@ export class CauseKeys {
     )
   }
 
-  /** Records causes, and returns their keys. */
+  /** The keys of causes. Records those that are not known, each once. */
   async keysOf(causes: readonly AttemptCause[]): Promise<readonly number[]> {
-    const keys = await this.#record(causes)
-    const atMs = this.#monotonicMs()
-    for (const [at, cause] of causes.entries()) {
-      const key = keys[at]
-      if (key === undefined) continue
-      for (const oldest of this.#remembered.keys()) {
-        if (this.#remembered.size < MAX_REMEMBERED) break
-        this.#remembered.delete(oldest)
-      }
-      this.#remembered.set(nameOf(cause), { key, atMs })
+    const keys = new Map<string, number>()
+    const unknown = new Map<string, AttemptCause>()
+    for (const cause of causes) {
+      const key = this.#keyOf(cause)
+      if (key === undefined) unknown.set(nameOf(cause), cause)
+      else keys.set(nameOf(cause), key)
     }
-    return keys
+    const recorded = unknown.size === 0 ? [] : await this.#record([...unknown.values()])
+    for (const [at, name] of [...unknown.keys()].entries()) {
+      const key = recorded[at]
+      if (key === undefined) throw new Error('the store returned no key of a cause')
+      keys.set(name, key)
+      this.#remember(name, key)
+    }
+    return causes.flatMap((cause) => keys.get(nameOf(cause)) ?? [])
+  }
+
+  #remember(name: string, key: number): void {
+    for (const oldest of this.#remembered.keys()) {
+      if (this.#remembered.size < MAX_REMEMBERED) break
+      this.#remembered.delete(oldest)
+    }
+    this.#remembered.set(name, { key, atMs: this.#monotonicMs() })
   }
 
   #keyOf(cause: AttemptCause): number | undefined {
@@ -82,4 +92,3 @@ const causeOfDeath = ({ verdict, cause }: Settlement): AttemptCause | undefined 
   verdict === 'dead' ? cause : undefined
 
 const nameOf = ({ id, handler, source }: AttemptCause): string => `${id} ${source} ${handler}`
-const named = (cause: AttemptCause | undefined) => (cause === undefined ? [] : [[nameOf(cause), cause] as const])

@@ -90,10 +90,10 @@ export function prepareDeadCauses(db: DatabaseSync) {
   const numberOf = (cause: number | null, sinceMs: number, untilMs: number): number =>
     nth.get(cause, sinceMs, untilMs) === undefined ? Number(count.get(cause, sinceMs, untilMs)?.n) : MAX_COUNTED + 1
 
-  function hourlyOf(cause: number, lastMs: number, sinceMs: number, untilMs: number, nowMs: number): number[] {
+  function hourlyOf(cause: number, firstMs: number, lastMs: number, nowMs: number): number[] {
     return hoursUntil(nowMs).map(({ fromMs, toMs }) => {
-      const [from, to] = [Math.max(fromMs, sinceMs), Math.min(toMs, untilMs)]
-      return from >= to || from > lastMs ? 0 : Math.min(numberOf(cause, from, to), MAX_COUNTED)
+      const [from, to] = [Math.max(fromMs, firstMs), Math.min(toMs, lastMs + 1)]
+      return from >= to ? 0 : Math.min(numberOf(cause, from, to), MAX_COUNTED)
     })
   }
 
@@ -110,7 +110,7 @@ export function prepareDeadCauses(db: DatabaseSync) {
       if (firstAt === undefined) return []
       const lastMs = Number(last.get(row.key, sinceMs, untilMs)?.due_at)
       const numbers = { first: Number(firstAt), last: lastMs, count: numberOf(row.key, sinceMs, untilMs) }
-      return [deadCauseOf(row, numbers, hourlyOf(row.key, lastMs, sinceMs, untilMs, nowMs))]
+      return [deadCauseOf(row, numbers, hourlyOf(row.key, numbers.first, lastMs, nowMs))]
     })
     const left = meansUnnamed(filter) ? Math.min(numberOf(null, sinceMs, untilMs), MAX_COUNTED) : 0
     return { causes: mostFirst(causes), unnamed: left }
