@@ -11,7 +11,7 @@ import { type CliIo, CommandError, EXIT_FAILED, EXIT_NOT_FOUND, EXIT_OK } from '
 import { unknownNames } from './lists.ts'
 import type { OpsClient } from './ops-client.ts'
 import { confirm, printable, write, writeJson } from './output.ts'
-import { type Columns, count, state, table, text, time, whole } from './table.ts'
+import { type Columns, count, spare, state, table, text, time, whole } from './table.ts'
 import { span, type View, viewOf } from './view.ts'
 
 export const REPLAYS = '/v1/replays'
@@ -43,9 +43,9 @@ export const eventCount = (n: number): string => `${n} event${n === 1 ? '' : 's'
 const sampleColumns: Columns<EventJson> = [
   time('RECEIVED', ({ received_at }) => received_at),
   whole('UID', ({ uid }) => uid),
-  text('SOURCE', ({ source }) => source),
+  spare(text('SOURCE', ({ source }) => source)),
   text('TYPE', ({ type }) => type),
-  state('STATUS', ({ status }) => status),
+  spare(state('STATUS', ({ status }) => status)),
 ]
 
 /** Says what matches, asks, and has the service replay it. Resolves with the exit code. */

@@ -3,17 +3,17 @@ import type { DeliveryJson } from '../http/schemas/events.ts'
 import { command, UsageError } from './command.ts'
 import { timeOf } from './events.ts'
 import { listFlags, runList } from './lists.ts'
-import { type Columns, count, text, time, whole } from './table.ts'
+import { type Columns, count, main, spare, text, time, whole } from './table.ts'
 
 /** Columns of single dead letters. */
 export const letterColumns: Columns<DeliveryJson> = [
   time('DIED', ({ due_at }) => due_at),
   whole('EVENT', ({ event_uid }) => event_uid),
-  text('SOURCE', ({ source }) => source),
-  text('TYPE', ({ type }) => type),
+  spare(text('SOURCE', ({ source }) => source)),
+  spare(text('TYPE', ({ type }) => type)),
   text('HANDLER', ({ handler }) => handler),
-  count('ATTEMPTS', ({ attempts }) => attempts),
-  text('LAST ERROR', ({ last_error }) => last_error),
+  spare(count('ATTEMPTS', ({ attempts }) => attempts)),
+  main(text('LAST ERROR', ({ last_error }) => last_error)),
 ]
 
 const causeColumns: Columns<DeadCauseJson> = [
@@ -21,11 +21,11 @@ const causeColumns: Columns<DeadCauseJson> = [
   whole('LAST 24 H', ({ hourly }) => trend(hourly)),
   whole('CAUSE', ({ cause }) => cause),
   text('HANDLER', ({ handler }) => handler),
-  text('ERROR', ({ error }) => error),
-  text('AT', ({ at }) => at),
+  main(text('ERROR', ({ error }) => error)),
+  spare(text('AT', ({ at }) => at)),
   time('LAST', ({ last_at }) => last_at),
-  time('FIRST', ({ first_at }) => first_at),
-  text('SOURCE', ({ source }) => source),
+  spare(time('FIRST', ({ first_at }) => first_at)),
+  spare(text('SOURCE', ({ source }) => source)),
 ]
 
 export const deadList = command({

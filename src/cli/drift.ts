@@ -2,7 +2,7 @@ import type { DriftJson } from '../http/schemas/drift.ts'
 import { command } from './command.ts'
 import { timeOf } from './events.ts'
 import { listFlags, runList } from './lists.ts'
-import { type Columns, text, time, whole } from './table.ts'
+import { type Columns, main, spare, text, time, whole } from './table.ts'
 
 export const drift = command({
   name: 'drift',
@@ -26,9 +26,9 @@ const columns: Columns<DriftJson> = [
   time('SEEN', ({ at }) => at),
   text('SOURCE', ({ source }) => source),
   text('TYPE', ({ type }) => type),
-  text('FIELD', ({ path }) => path),
+  main(text('FIELD', ({ path }) => path)),
   text('CHANGE', ({ what, from, to }) =>
     [what, [from, to].filter((kinds) => kinds !== undefined).join(' → ')].join(' '),
   ),
-  whole('EVENT', ({ event_uid }) => event_uid),
+  spare(whole('EVENT', ({ event_uid }) => event_uid)),
 ]

@@ -9,7 +9,7 @@ import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, shortDuration, shownFlags, write, writeAnswer, writeJson } from './output.ts'
 import { readablePayload } from './payload.ts'
-import { type Columns, count, state, table, text, time, whole } from './table.ts'
+import { type Columns, count, main, spare, state, table, text, time, whole } from './table.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/events'
@@ -58,9 +58,9 @@ const searched = ({ scanned_until }: EventPageJson): string | undefined =>
 const columns: Columns<EventJson> = [
   time('RECEIVED', ({ received_at }) => received_at),
   whole('UID', ({ uid }) => uid),
-  text('SOURCE', ({ source }) => source),
+  spare(text('SOURCE', ({ source }) => source)),
   text('TYPE', ({ type }) => type),
-  state('STATUS', ({ status }) => status),
+  spare(state('STATUS', ({ status }) => status)),
   state('OUTCOME', ({ outcome }) => outcome ?? ''),
 ]
 
@@ -120,7 +120,7 @@ const deliveryColumns: Columns<DeliveryDetail> = [
   state('STATE', (delivery) => delivery.state),
   count('ATTEMPTS', ({ attempts }) => attempts),
   time('DUE OR ENDED', ({ waits_for_turn, due_at }) => (waits_for_turn === true ? 'waits for its turn' : due_at)),
-  text('LAST ERROR', ({ last_error }) => last_error),
+  main(text('LAST ERROR', ({ last_error }) => last_error)),
 ]
 
 const attemptColumns: Columns<Attempt> = [
@@ -129,7 +129,7 @@ const attemptColumns: Columns<Attempt> = [
   count('ATTEMPT', ({ number }) => number),
   state('OUTCOME', ({ outcome }) => outcome),
   count('TOOK', ({ duration_ms }) => shortDuration(duration_ms)),
-  text('ERROR', ({ error }) => error),
+  main(text('ERROR', ({ error }) => error)),
   whole('CAUSE', ({ cause }) => cause),
 ]
 

@@ -1,4 +1,5 @@
 import { type CliIo, CommandError, EXIT_USAGE, jsonFlag } from './command.ts'
+import { wrapped } from './help.ts'
 import { type Cell, painted, type View, viewFlags, viewOf } from './view.ts'
 
 /** Resolves when the stream has accepted the chunk. */
@@ -24,7 +25,7 @@ export const writeAnswer = <Answer>(
   describe: (answer: Answer, view: View) => string,
 ): Promise<void> => (json ? writeJson(out, answer) : write(out, describe(answer, viewOf(out, { utc }))))
 
-/** Names and values, one pair per line, the values aligned. Leaves out names without a value. */
+/** Names and values, one pair after the other, the values aligned, and no line wider than the terminal. Leaves out names without a value. */
 export function fields(
   view: View,
   entries: readonly (readonly [name: string, value: string | Cell | undefined])[],
@@ -32,10 +33,18 @@ export function fields(
   const present = entries.flatMap(([name, value]) => {
     const { text, style }: Cell = typeof value === 'object' ? value : { text: value ?? '' }
     const shown = printable(text)
-    return shown === '' ? [] : [{ name, shown: style === undefined ? shown : painted(view, style, shown) }]
+    return shown === '' ? [] : [{ name, shown, style }]
   })
   const width = Math.max(0, ...present.map(({ name }) => name.length))
-  return present.map(({ name, shown }) => `${name.padEnd(width)}  ${shown}\n`).join('')
+  const room = (view.columns ?? Infinity) - width - 2
+  return present
+    .flatMap(({ name, shown, style }) =>
+      wrapped(shown, room).map((line, at) => {
+        const value = style === undefined ? line : painted(view, style, line)
+        return `${(at === 0 ? name : '').padEnd(width)}  ${value}\n`
+      }),
+    )
+    .join('')
 }
 
 export const shortDuration = (ms: number): string =>

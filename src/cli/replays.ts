@@ -16,7 +16,7 @@ import { timeOf } from './events.ts'
 import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, shownFlags, write, writeAnswer } from './output.ts'
-import { type Columns, count, state, text, time, whole } from './table.ts'
+import { type Columns, count, spare, state, text, time, whole } from './table.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 /** Which events a replay is for, and how it runs. */
@@ -86,13 +86,13 @@ export const replaysCreate = command({
 })
 
 const columns: Columns<ReplayJobJson> = [
-  time('CREATED', ({ created_at }) => created_at),
+  spare(time('CREATED', ({ created_at }) => created_at)),
   whole('ID', ({ id }) => id),
   state('STATE', (job) => job.state),
   count('MATCHED', ({ matched, matched_more }) => (matched_more === true ? `${matched}+` : matched)),
   count('REPLAYED', ({ replayed }) => replayed),
-  count('SKIPPED', ({ skipped }) => skipped),
-  text('HANDLER', ({ handler }) => handler),
+  spare(count('SKIPPED', ({ skipped }) => skipped)),
+  spare(text('HANDLER', ({ handler }) => handler)),
   text('FILTER', ({ filter }) => filterText(filter)),
 ]
 

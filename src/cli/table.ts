@@ -12,8 +12,10 @@ export interface Column<Item> {
   readonly shrinks?: true
   readonly isTime?: true
   readonly align?: 'right'
-  /** Left out where ids would be cut otherwise. */
+  /** Left out where ids or the main text would be cut otherwise. */
   readonly isSpare?: true
+  /** The text that the table is read for. */
+  readonly isMain?: true
 }
 
 export type Columns<Item> = readonly Column<Item>[]
@@ -25,6 +27,8 @@ const GAP = '  '
 /** A column of text is cut below the first width only when no spare column is left, and below the second only with all others. */
 const READABLE = 12
 const NARROW = 6
+/** The main text gets so much before spare columns do. */
+const MAIN = 32
 
 /** Text of any length, such as a type or an error. */
 export const text = <Item>(heading: string, of: Of<Item>): Column<Item> => ({
@@ -57,6 +61,9 @@ export const time = <Item>(heading: string, of: Of<Item, string | null | undefin
 
 /** A column that is the first to be left out on a narrow terminal. */
 export const spare = <Item>(column: Column<Item>): Column<Item> => ({ ...column, isSpare: true })
+
+/** The text that the table is read for, such as an error: it gets the room of spare columns. */
+export const main = <Item>(column: Column<Item>): Column<Item> => ({ ...column, isMain: true })
 
 const plain =
   <Item>(of: Of<Item>) =>
@@ -132,7 +139,10 @@ function fitted<Item>(given: Rows, columns: Columns<Item>, terminal: number): La
     shave(widths, room, (at) =>
       columns[at]?.shrinks ? Math.max(floor, Math.min(least, width(headings[at]?.text ?? ''))) : Infinity,
     )
-  shaveText(READABLE, Infinity)
+  shave(widths, room, (at) => {
+    const column = columns[at]
+    return column?.shrinks ? Math.max(column.isMain ? MAIN : READABLE, width(headings[at]?.text ?? '')) : Infinity
+  })
   const spared = columns.findLastIndex(({ isSpare }) => isSpare)
   if (overOf(widths, room) > 0 && spared >= 0)
     return fitted(
@@ -140,6 +150,7 @@ function fitted<Item>(given: Rows, columns: Columns<Item>, terminal: number): La
       columns.toSpliced(spared, 1),
       terminal,
     )
+  shaveText(READABLE, Infinity)
   shaveText(NARROW, Infinity)
   shaveText(NARROW)
   shave(widths, room, () => NARROW)

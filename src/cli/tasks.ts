@@ -16,7 +16,7 @@ import {
 import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, type Shown, shownFlags, write, writeAnswer } from './output.ts'
-import { type Columns, count, state, text, time, whole } from './table.ts'
+import { type Columns, count, main, spare, state, text, time, whole } from './table.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/tasks'
@@ -108,9 +108,9 @@ const columns: Columns<TaskJson> = [
   text('SOURCE', ({ source }) => source),
   whole('TASK', ({ task_id, uid }) => task_id ?? uid),
   state('STATUS', ({ status }) => status),
-  text('RESOLVED BY', ({ resolved_by }) => resolved_by),
-  count('POLLS', ({ polls }) => polls),
-  text('LAST ERROR', ({ last_error }) => last_error),
+  spare(text('RESOLVED BY', ({ resolved_by }) => resolved_by)),
+  spare(count('POLLS', ({ polls }) => polls)),
+  main(text('LAST ERROR', ({ last_error }) => last_error)),
 ]
 
 export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path, io, shown) =>

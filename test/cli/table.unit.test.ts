@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { type Columns, count, spare, state, table, text, time, whole } from '../../src/cli/table.ts'
+import { fields } from '../../src/cli/output.ts'
+import { type Columns, count, main, spare, state, table, text, time, whole } from '../../src/cli/table.ts'
 import { ago, span, timeIn, type View, viewOf } from '../../src/cli/view.ts'
 
 interface Row {
@@ -74,6 +75,23 @@ describe('a table on a terminal', () => {
     expect(table(terminal(120), spared, [row])).toContain('TRIES')
   })
 
+  test('gives the room of spare columns to the text that it is read for', () => {
+    const causes: Columns<Row> = [
+      count('TRIES', ({ tries }) => tries),
+      whole('CAUSE', ({ uid }) => uid.slice(-12)),
+      text('TYPE', ({ type }) => type),
+      main(text('ERROR', ({ error }) => error)),
+      spare(text('SOURCE', () => 'stripe')),
+      spare(time('FIRST', ({ at }) => at)),
+    ]
+    expect(table(terminal(80), causes, [row])).toMatch(/the other service answered with an err.*…/)
+    expect(table(terminal(80), causes, [row])).not.toMatch(/FIRST/)
+    expect(table(terminal(60), causes, [row])).toMatch(
+      / {2}000000000001 {2}acme\.thing {2}the other service answer.*…$/m,
+    )
+    expect(table(terminal(160), causes, [row])).toMatch(/FIRST/)
+  })
+
   test('cuts nothing where all fits, and leaves the year in its times', () => {
     const [, line = ''] = table(terminal(160), columns, [row]).split('\n')
     expect(line).toMatch(/^2026-11-03 04:05:06Z .* the other service answered with an error that is rather long$/)
@@ -120,6 +138,14 @@ describe('a table that is no terminal’s', () => {
     expect(lines.map((line) => line.split(/ {2,}/).length)).toEqual([6, 6, 6])
     expect(lines[2]?.split(/ {2,}/).slice(1)).toEqual(['-', 'two spaces and [31m a tab', '3', 'dead', '-'])
   })
+})
+
+test('fields break a long value between words, so that no line is wider than the terminal', () => {
+  const shown = fields(terminal(30), [
+    ['name', 'a value that is longer than a terminal'],
+    ['other', 'short'],
+  ])
+  expect(shown).toBe('name   a value that is longer\n       than a terminal\nother  short\n')
 })
 
 test('a duration is told in its two largest units', () => {

@@ -93,8 +93,8 @@ describe('an event whose handler failed for good', () => {
       return (await run(process.execPath, [mainFile, ...args], { cwd: service.directory, env })).stdout
     }
 
-    expect(await holdfast('dead', 'list')).toContain(uid)
-    const [dead] = JSON.parse(await holdfast('dead', 'list', '--json')).items
+    expect(await holdfast('dead', 'list', '--each')).toContain(uid)
+    const [dead] = JSON.parse(await holdfast('dead', 'list', '--each', '--json')).items
     expect(dead).toMatchObject({ event_uid: uid, handler: 'billing', last_error: 'the ledger is closed' })
     expect(await holdfast('events', 'show', uid)).toContain('the ledger is closed')
     expect(await holdfast('events', 'show', uid, '--body')).toBe(event.body)
@@ -106,7 +106,7 @@ describe('an event whose handler failed for good', () => {
       () => stateOf(uid),
       (state) => state === 'succeeded',
     )
-    expect(JSON.parse(await holdfast('dead', 'list', '--json')).items).toEqual([])
+    expect(JSON.parse(await holdfast('dead', 'list', '--each', '--json')).items).toEqual([])
   })
 })
 
