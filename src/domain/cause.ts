@@ -43,11 +43,19 @@ function identified(signature: string, at: string | undefined): Cause {
  * status of an HTTP answer, or how a process ended.
  */
 const REPLACED: readonly (readonly [pattern: RegExp, by: string])[] = [
+  // What V8 shows of a payload that is not JSON, and PostgreSQL of a row, has quotes and words of its own.
+  [/(?:\.{3})?"(?:(?!is not valid JSON).){0,300}"(?:\.{3})?(?= is not valid JSON)/g, '<value>'],
+  [/(?<=\bKey \([^()]{1,100}\)=)\((?:(?!\) (?:already exists|is )).){0,300}\)/g, '(<value>)'],
   [/\b[a-z][a-z\d+.-]{1,20}:\/\/[^\s"'`<>()[\]{}]+/gi, '<url>'],
   [/[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+/g, '<address>'],
   [
     /(?<![\p{L}\p{N}])(?:"[^"]{0,300}"|'[^']{0,300}'|`[^`]{0,300}`|“[^”]{0,300}”|«[^»]{0,300}»)(?![\p{L}\p{N}])/gu,
     '<value>',
+  ],
+  [/„[^“”]{0,300}[“”]|‘[^’]{0,300}’|「[^」]{0,300}」/g, '<value>'],
+  [
+    /\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?(?:\d\d? (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d\d?) \d{4}(?: \d\d:\d\d:\d\d(?: GMT)?(?:[+-]\d{4})?(?: \([\w ]{1,40}\))?)?/g,
+    '<time>',
   ],
   [/\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?Z|[+-]\d\d:?\d\d)?)?/g, '<time>'],
   [/\b\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?\b/g, '<time>'],
@@ -60,6 +68,8 @@ const REPLACED: readonly (readonly [pattern: RegExp, by: string])[] = [
     /\b(?:[a-z\d-]{1,63}\.)+(?:com|net|org|io|dev|app|ai|co|cloud|local|internal|lan|localhost|svc|example|test|invalid)\b/gi,
     '<host>',
   ],
+  // A nanoid.
+  [/(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{21}(?![\w-])/g, '<id>'],
   [/\b(?=\w*\d)(?=\w*[a-z])\w{10,}\b|\b0x[\da-f]+\b|\b[a-z]{2,10}_(?=\w*\d)\w{4,}\b/gi, '<id>'],
 ]
 /** With the words before it that let a number stay, if it is short. */
@@ -87,7 +97,7 @@ export function signatureOf(error: string): string {
 
 const FRAME = /^at (?:.*? \()?([^()]+):(\d+):\d+\)?$/
 
-/** The first line of the user's own modules in the stack of an error, or in that of what caused it. */
+/** The first line of the user's own modules in the stack of an error, or in those of what caused it. */
 function locationOf(detail: ErrorDetail, directory: string): string | undefined {
   const parent = directory.slice(0, directory.lastIndexOf('/') + 1)
   for (const frame of detail.stack ?? []) {
@@ -98,5 +108,9 @@ function locationOf(detail: ErrorDetail, directory: string): string | undefined 
       return `${path.slice(directory.length + 1)}:${line}`.slice(-MAX_LOCATION_LENGTH)
     if (path.startsWith(parent)) return `../${path.slice(parent.length)}:${line}`.slice(-MAX_LOCATION_LENGTH)
   }
-  return detail.cause && locationOf(detail.cause, directory)
+  for (const inner of [detail.cause, ...(detail.errors ?? [])]) {
+    const at = inner && locationOf(inner, directory)
+    if (at !== undefined) return at
+  }
+  return undefined
 }

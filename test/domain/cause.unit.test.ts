@@ -38,6 +38,18 @@ test.each([
   ['ERR_INVALID_ARG_TYPE and UND_ERR_CONNECT_TIMEOUT', 'ERR_INVALID_ARG_TYPE and UND_ERR_CONNECT_TIMEOUT'],
   ['event.data.object is missing', 'event.data.object is missing'],
   ['Zahlung «42» für Müller fehlt', 'Zahlung <value> für Müller fehlt'],
+  ['注文「あ」がない, „Müller“ fehlt', '注文<value>がない, <value> fehlt'],
+  [
+    `SyntaxError: Unexpected token 'o', ..."_12","b": oops, "lon"... is not valid JSON`,
+    'SyntaxError: Unexpected token <value>, <value> is not valid JSON',
+  ],
+  [
+    'duplicate key: Key (email, name)=(a@b.c, Acme (Berlin) GmbH) already exists.',
+    'duplicate key: Key (email, name)=(<value>) already exists.',
+  ],
+  ['expired at Fri Nov 27 2026 03:04:05 GMT+0100 (CET)', 'expired at <time>'],
+  ['expired at Sat, 28 Nov 2026 03:04:05 GMT', 'expired at <time>'],
+  ['session V1StGXR8_Z5jdHi6B-myT is gone', 'session <id> is gone'],
   ['first line\n  second   line', 'first line second line'],
   ['in \u001b[31mred\u001b[39m\u0007', 'in red'],
   ['', 'an error without a message'],
@@ -47,7 +59,27 @@ test.each([
 
 test('a signature is bounded, and so is the time that it takes, whatever the error is', () => {
   const started = performance.now()
-  for (const part of ['a', '1', '/a', '"', "'", ':', 'a.', 'a_1', '0:', '@a.', 'x://', '-1-', ' '])
+  for (const part of [
+    'a',
+    '"(',
+    'Key (',
+    'Key (a)=(',
+    'aB1-',
+    'Nov 27 2026 ',
+    '„',
+    '1',
+    '/a',
+    '"',
+    "'",
+    ':',
+    'a.',
+    'a_1',
+    '0:',
+    '@a.',
+    'x://',
+    '-1-',
+    ' ',
+  ])
     expect(signatureOf(part.repeat(10_000)).length).toBeLessThanOrEqual(300)
   expect(performance.now() - started).toBeLessThan(1_000)
 })
@@ -76,6 +108,9 @@ test('a cause names the first line of the user’s own modules', () => {
   expect(causeOf('no', { ...thrown(), cause: thrown('at f (/app/handlers/a.ts:1:1)') }, '/app/handlers').at).toBe(
     'a.ts:1',
   )
+  expect(
+    causeOf('no', { ...thrown(), errors: [thrown(), thrown('at f (/app/handlers/a.ts:3:1)')] }, '/app/handlers').at,
+  ).toBe('a.ts:3')
   expect(causeOf('no', undefined, '/app/handlers')).not.toHaveProperty('at')
 })
 
