@@ -136,7 +136,7 @@ export interface ReplayBatch {
   readonly skips: Skips
   /** Every event up to this key is replayed or skipped. A batch with a probe alone may have the key that was read to before. */
   readonly readTo: number
-  /** Absent: stays as it is. */
+  /** Absent: stays as it is. Of one that runs, `handlers` become those that its event runs for. */
   readonly probe?: Probe
 }
 

@@ -97,7 +97,7 @@ async function check(
   for (const name of [handler, filter.handler])
     if (name !== undefined && !isHandler(name))
       throw new HoldfastError('handler_not_found', `there is no handler ${name}`)
-  if (filter.cause !== undefined && !(await isCause(filter.cause)))
+  if (filter.cause !== undefined && filter.delivery === 'dead' && !(await isCause(filter.cause)))
     throw new HoldfastError('invalid_request', `no delivery is dead of the cause ${filter.cause}`)
 }
 

@@ -234,6 +234,19 @@ export function describeReplayJobs(fixture: Fixture): void {
       expect(await find(id)).toMatchObject({ state: 'stopped', probe, reason: 'still \0 broken', endedAtMs: now() })
     })
 
+    test('has a probe only wait for handlers that run for it', async () => {
+      await append({ handlers: ['a', 'b'] })
+      await ended(DEAD)
+      await create({ filter: { delivery: 'dead' }, probe: { state: 'waiting' } })
+      const batch = await batchOf(await leased())
+      const replays = batch.replays.map((replay) => ({ ...replay, handlers: ['b', 'a'], only: 'dead' as const }))
+      const [uid = ''] = replays.map(({ eventUid }) => eventUid)
+      const probe = { state: 'running', uid, handlers: ['b', 'a'] } as const
+      const [ran] = (await store().replayJobs.run({ ...batch, replays, probe })) ?? []
+      expect(ran?.handlers).toHaveLength(1)
+      expect((await leased()).probe).toEqual({ ...probe, handlers: ran?.handlers })
+    })
+
     test('is deleted some time after it ended, with the newest job kept by the embedded store', async () => {
       const [old, running] = [await create({ filter: { source: 'a' } }), await create({ filter: { source: 'b' } })]
       await store().replayJobs.cancel(old.id)

@@ -106,6 +106,17 @@ test('a replay of dead deliveries leaves alone what has succeeded', async () => 
   expect(job).toMatchObject({ matched: 3, replayed: 3 })
 })
 
+test('discarded deliveries are replayed by their cause, although none is dead of it any more', async () => {
+  writeFileSync(broken, 'yes')
+  const { type, uids } = await ended('invoice', 2)
+  writeFileSync(broken, 'no')
+  const { deliveries } = await service.api(`/v1/events/${uids[0]}`)
+  const { cause } = deliveries.find(({ state }: { state: string }) => state === 'dead')
+  await service.post('/v1/deliveries/discard', { filter: { cause } })
+  const { body } = await create({ filter: { type, outcome: 'discarded', cause } })
+  expect(await whenOver(body.id)).toMatchObject({ replayed: 2, outcomes: [{ handler: 'billing', succeeded: 2 }] })
+})
+
 test('a replay takes only the events whose payload matches', async () => {
   const type = `invoice.run_${++runs}`
   const sent = []
@@ -132,6 +143,7 @@ test('nothing is made of an order that names what does not exist, or that would 
   const before = (await service.api('/v1/replays')).items.length
   const cases: readonly [object, number, string][] = [
     [{ filter: {} }, 400, 'all: true'],
+    [{ filter: { match: [] } }, 400, 'all: true'],
     [{ filter: { handler: 'biling' } }, 404, 'there is no handler biling'],
     [{ filter: { type: 'x' }, handler: 'biling' }, 404, 'there is no handler biling'],
     [{ filter: { source: 'strip' } }, 404, 'there is no source strip'],

@@ -123,7 +123,7 @@ function filterOf({ since, until, outcome, match, ...same }: ReplayFilterJson): 
   const delivery = named ?? (same.cause === undefined ? undefined : 'dead')
   return {
     ...same,
-    ...(match !== undefined && { match: match.map(parseMatch) }),
+    ...(match !== undefined && match.length > 0 && { match: match.map(parseMatch) }),
     ...(since !== undefined && { sinceMs: timeOf('since', since) }),
     ...(until !== undefined && { untilMs: timeOf('until', until) }),
     // Each event with a dead delivery has that outcome.

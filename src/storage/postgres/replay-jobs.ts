@@ -23,6 +23,7 @@ import {
   outcomesOf,
   type ReplayRow,
   replayJobOf,
+  startedProbe,
   storedFilter,
 } from '../shared/replays.ts'
 import type { DatabaseClock } from './clock.ts'
@@ -210,7 +211,8 @@ function createRun(connections: Connections, clock: DatabaseClock) {
       const results: (Replayed | undefined)[] = []
       for (const replay of batch.replays) results.push(await runOne(query, { ...replay, job: key }))
       const { replayed, skipped, skips } = batchEffect(JSON.parse(row.skips), batch, results)
-      await query(ADVANCE, [batch.readTo, replayed, skipped, JSON.stringify(skips), jsonOrNull(batch.probe), key])
+      const probe = jsonOrNull(startedProbe(batch, results))
+      await query(ADVANCE, [batch.readTo, replayed, skipped, JSON.stringify(skips), probe, key])
       return results.filter((result) => result !== undefined)
     })
 }

@@ -156,6 +156,12 @@ function reasonOf({ status }: Replayed): SkipReason {
   return status === 'unhandled' ? 'not_wanted' : 'not_accepted'
 }
 
+/** A probe waits for the handlers that its event runs for; the batch named those that may. */
+export const startedProbe = (
+  { probe }: Pick<ReplayBatch, 'probe'>,
+  [first]: readonly (Replayed | undefined)[],
+): Probe | undefined => (probe?.state === 'running' ? { ...probe, handlers: first?.handlers ?? [] } : probe)
+
 export const isProbeAlone = ({ replays, skips, probe }: ReplayBatch): boolean =>
   probe !== undefined && replays.length === 0 && Object.keys(skips).length === 0
 

@@ -25,6 +25,7 @@ import {
   outcomesOf,
   type ReplayRow,
   replayJobOf,
+  startedProbe,
   storedFilter,
 } from '../shared/replays.ts'
 
@@ -146,8 +147,9 @@ function prepareRun(db: DatabaseSync, replay: (replay: JobReplay, nowMs: number)
     if (row === undefined) return undefined
     const results = batch.replays.map((each) => run({ ...each, job: key }, nowMs))
     const { replayed, skipped, skips } = batchEffect(JSON.parse(String(row.skips)), batch, results)
-    const probe = batch.probe === undefined ? null : JSON.stringify(batch.probe)
-    advance.run(batch.readTo, replayed, skipped, JSON.stringify(skips), probe, key)
+    const probe = startedProbe(batch, results)
+    const stored = probe === undefined ? null : JSON.stringify(probe)
+    advance.run(batch.readTo, replayed, skipped, JSON.stringify(skips), stored, key)
     return results.filter((result) => result !== undefined)
   }
 }
