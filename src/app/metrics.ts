@@ -75,13 +75,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   if (options.secretUses !== undefined) secretGauge([registry], options.secretUses)
   if (options.paused !== undefined) pauseGauges([registry], options.paused)
   if (options.lastReload !== undefined) reloadGauges([registry], options.lastReload)
-  if (options.status !== undefined) problemGauge([registry], options.status)
+  const refreshProblems = options.status === undefined ? undefined : problemGauge([registry], options.status)
 
   return {
     contentType: registry.contentType,
     telemetry,
     text: async () => {
-      await Promise.all([refreshStoreGauges(), refreshSize?.(), refreshReplicas?.()])
+      await Promise.all([refreshStoreGauges(), refreshSize?.(), refreshReplicas?.(), refreshProblems?.()])
       const text = await registry.metrics()
       forgetDelays()
       return text

@@ -41,17 +41,17 @@ export const statusOf = (
     clock,
   })
 
-/** The problems that `GET /v1/status` names. */
-export function problemGauge(registers: Registry[], status: ReadStatus): void {
-  new Gauge({
+/** The problems that `GET /v1/status` names. The caller awaits the returned function before each scrape. */
+export function problemGauge(registers: Registry[], status: ReadStatus): () => Promise<void> {
+  const gauge = new Gauge({
     name: 'holdfast_problems',
     help: 'Problems that may need a hand, by what they are; /v1/status and holdfast status name each.',
     labelNames: ['problem'],
     registers,
-    async collect() {
-      for (const problem of PROBLEMS) this.set({ problem }, 0)
-      const { problems } = await status()
-      for (const { problem } of problems) this.inc({ problem })
-    },
   })
+  return async () => {
+    const { problems } = await status()
+    for (const problem of PROBLEMS) gauge.set({ problem }, 0)
+    for (const { problem } of problems) gauge.inc({ problem })
+  }
 }

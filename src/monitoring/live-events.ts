@@ -44,7 +44,9 @@ export class LiveFeed implements LiveEvents {
   #readers = 0
   #isRunning = false
   readonly #stopping = new AbortController()
-  #changed = Promise.withResolvers<void>()
+  /** How often there was something new; and how the readers that wait for it are woken. */
+  #news = 0
+  readonly #waiting = new Set<() => void>()
   /** One reader at a time reads old events. */
   #reading: Promise<unknown> = Promise.resolve()
 
@@ -103,7 +105,7 @@ export class LiveFeed implements LiveEvents {
         isFailing = true
         pauseMs = FAULT_PAUSE_MS
       }
-      await this.#pause(pauseMs)
+      await pause(pauseMs, this.#stopping.signal)
     }
     this.#isRunning = false
     this.#isTailing = false
@@ -138,8 +140,8 @@ export class LiveFeed implements LiveEvents {
   }
 
   #wake(): void {
-    this.#changed.resolve()
-    this.#changed = Promise.withResolvers()
+    this.#news++
+    for (const wake of this.#waiting) wake()
   }
 
   #leave(): void {
@@ -175,12 +177,12 @@ export class LiveFeed implements LiveEvents {
       for (;;) {
         if (this.#stopping.signal.aborted) return over('stopping')
         if (hasCaughtUp && position < this.#from) return over('slow')
-        const { promise } = this.#changed
+        const news = this.#news
         const events = (await more())?.filter(({ event }) => matches(event))
         const leftMs = untilMs - performance.now()
         if ((events !== undefined && events.length > 0) || signal.aborted || leftMs <= 0)
           return { events: events ?? [] }
-        if (events === undefined) await within(promise, leftMs, signal)
+        if (events === undefined && news === this.#news) await pause(leftMs, signal, this.#waiting)
       }
     }
     return {
@@ -208,32 +210,18 @@ export class LiveFeed implements LiveEvents {
     this.#reading = reading.catch(() => {})
     return reading
   }
-
-  async #pause(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      this.#stopping.signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(timer)
-          resolve()
-        },
-        { once: true },
-      )
-    })
-  }
 }
 
-/** Resolves with the promise, after the time, or when the signal is aborted. */
-async function within(promise: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> {
-  const { promise: ended, resolve } = Promise.withResolvers<void>()
-  const end = (): void => resolve()
-  const timer = setTimeout(end, ms)
-  signal.addEventListener('abort', end, { once: true })
-  try {
-    await Promise.race([promise, ended])
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', end)
-  }
-}
+/** Resolves after the time, when the signal is aborted, or when what it adds to `waking` is called. Leaves nothing behind. */
+const pause = (ms: number, signal: AbortSignal, waking?: Set<() => void>): Promise<void> =>
+  new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      waking?.delete(end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
+    waking?.add(end)
+  })

@@ -141,7 +141,10 @@ const deadLetters: Check = ({ counts, deadCauses }) => {
       command: `holdfast dead list --cause ${id}`,
     }),
   )
-  const others = (counts?.deliveries.dead ?? 0) - sum(told.map(({ count }) => count))
+  const isAllCounted = deadCauses.every(({ isCapped }) => !isCapped)
+  const others = isAllCounted
+    ? (counts?.deliveries.dead ?? 0) - sum(told.map(({ count }) => count))
+    : sum(deadCauses.slice(MAX_TOLD_CAUSES).map(({ count }) => count))
   if (others <= 0) return told
   const summary = counted(others, told.length === 0 ? 'dead letter' : 'other dead letter')
   return [

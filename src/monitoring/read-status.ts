@@ -17,7 +17,7 @@ import { SERVICE } from './stats-recorder.ts'
 
 /** What the store does not tell within this time is left out. */
 const PATIENCE_MS = 2_000
-/** How long an answer is given again, so that many pages that show it cost one reading. */
+/** How long after it was read an answer is given again, so that many pages that show it cost one reading. */
 const FRESH_MS = 1_000
 const RATE_MINUTES = 5
 /** Changes of shapes that are counted at most. */
@@ -54,12 +54,15 @@ interface Named {
 /** Reads what all parts tell. Never rejects: with the store away, it tells what the process itself knows. */
 export function createReadStatus(parts: StatusParts): ReadStatus {
   const startedAtMs = parts.clock()
-  let last: { readonly status: Promise<ServiceStatus>; readonly atMs: number } | undefined
+  let last: { readonly status: Promise<ServiceStatus>; readAtMs: number } | undefined
   return () => {
-    const nowMs = performance.now()
-    if (last === undefined || nowMs - last.atMs > FRESH_MS)
-      last = { status: readStatus(parts, startedAtMs), atMs: nowMs }
-    return last.status
+    if (last !== undefined && performance.now() - last.readAtMs <= FRESH_MS) return last.status
+    const mine = { status: readStatus(parts, startedAtMs), readAtMs: Number.POSITIVE_INFINITY }
+    last = mine
+    void mine.status.finally(() => {
+      mine.readAtMs = performance.now()
+    })
+    return mine.status
   }
 }
 

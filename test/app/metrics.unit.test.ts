@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics, type MetricsOptions } from '../../src/app/metrics.ts'
+import type { ServiceStatus } from '../../src/domain/status.ts'
 import { VERSION } from '../../src/domain/version.ts'
 
 const COUNTS = {
@@ -128,6 +129,14 @@ describe('the metrics', () => {
       expect(samples(scraped, `nodejs_eventloop_lag_${part}_seconds`)).toHaveLength(1)
     expect(scraped).toContain('process_cpu_seconds_total')
     expect(contentType).toContain('text/plain')
+  })
+
+  test('count each problem once, also where two scrapes come at the same time', async () => {
+    const problem = { problem: 'backlog', severity: 'warning', summary: '', count: 3 } as const
+    const { text } = create({ status: async () => ({ problems: [problem, problem] }) as unknown as ServiceStatus })
+    const [one, other] = await Promise.all([text(), text()])
+    for (const scrape of [one, other])
+      expect(samples(scrape, 'holdfast_problems')).toContain('holdfast_problems{problem="backlog"} 2')
   })
 
   test('leave out a size that the store cannot tell', async () => {

@@ -1,5 +1,5 @@
 import pino from 'pino'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { EventSummary } from '../../src/domain/event.ts'
 import type { EventTail, TailedEvent } from '../../src/domain/event-tail.ts'
 import type { LiveBatch, LiveReader } from '../../src/domain/live.ts'
@@ -121,4 +121,21 @@ test('a store that does not answer for a while loses no event', async () => {
   state.last = 3
   state.fault = undefined
   expect(await read(reader, 2)).toEqual(['2', '3'])
+})
+
+test('waiting for events leaves no listener on the signal that ends the feed, nor on that of a reader', async () => {
+  const added = vi.spyOn(AbortSignal.prototype, 'addEventListener')
+  const removed = vi.spyOn(AbortSignal.prototype, 'removeEventListener')
+  onTestFinished(() => void vi.restoreAllMocks())
+  const { store, state } = fakeStore()
+  const feed = feedOf(store)
+  const reader = await feed.open({ filter: {} })
+  for (let nth = 0; nth < 5; nth++) {
+    await reader.next(1, none)
+    state.last++
+    await read(reader, 1)
+  }
+  expect(added.mock.calls.length).toBeGreaterThan(5)
+  // The tail waits for its next turn, and nothing else does.
+  expect(added.mock.calls.length - removed.mock.calls.length).toBeLessThanOrEqual(1)
 })

@@ -173,6 +173,13 @@ test('dead letters are told of by cause, and those of further causes together', 
     command: 'holdfast dead list --cause c0',
   })
   expect(told.at(-1)).toMatchObject({ summary: '5 other dead letters', command: 'holdfast dead list' })
+  // Of a cause that is not counted to its end, the rest is not among the others.
+  const capped = deadCauses.map((cause, at) => ({ ...cause, isCapped: at === 0 }))
+  expect(problemsOf({ ...well, counts: dead, deadCauses: capped }).map(({ summary }) => summary)).toEqual([
+    'more than 9 dead letters',
+    ...[8, 7, 6, 5].map((count) => `${count} dead letters`),
+    '4 other dead letters',
+  ])
 })
 
 test('problems are told worst first, and of one kind the largest first', () => {

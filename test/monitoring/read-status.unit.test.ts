@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { Counts } from '../../src/domain/store-health.ts'
 import { Numbers } from '../../src/monitoring/numbers.ts'
 import { createReadStatus, type StatusParts } from '../../src/monitoring/read-status.ts'
@@ -95,4 +95,27 @@ test('requests at the same time read the store once', async () => {
   const read = createReadStatus(parts({ store }))
   await Promise.all([read(), read(), read()])
   expect(reads).toBe(1)
+})
+
+test('callers that ask while the status is read share that one reading, however long it takes', async () => {
+  let read = 0
+  let answer: (found: Counts) => void = () => {}
+  const slow = () => {
+    read++
+    return new Promise<Counts>((resolve) => {
+      answer = resolve
+    })
+  }
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
+  onTestFinished(() => clock.mockRestore())
+  const status = createReadStatus(parts({ store: { ...parts().store, counts: slow } }))
+  const first = status()
+  clock.mockReturnValue(1_900)
+  const second = status()
+  answer(counts)
+  expect(await second).toBe(await first)
+  expect(read).toBe(1)
+  clock.mockReturnValue(2_800)
+  await status()
+  expect(read).toBe(1)
 })
