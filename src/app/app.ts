@@ -186,11 +186,11 @@ async function stopInOrder(
   await sleep(Math.min(MAX_DRAIN_MS, graceMs * DRAIN_PART))
   phase.isClosing = true
   retention.stop()
-  await pauses.stop()
   live.close()
   taskWatch.waiters.close()
   await Promise.all([
     closeListener(listeners.public, graceMs * FINISH_PART),
+    pauses.stop(),
     replays.runner.stop(),
     causeNaming.stop(),
     reloader.stop(graceMs * FINISH_PART, graceMs * ABORT_PART),

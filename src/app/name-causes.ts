@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { causeOf } from '../domain/cause.ts'
 import { type Clock, DAY_MS } from '../domain/clock.ts'
+import type { Config } from '../domain/config.ts'
 import type { DeadLetters, DeadPosition, NameCauses } from '../domain/dead-letters.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { Log } from '../log/log.ts'
@@ -15,11 +16,16 @@ const STEP_PAUSE_MS = 20
 /** A cause is kept for so long after it was last seen, however short the retention is. */
 const MIN_KEPT_DAYS = 2
 
-interface NamingOptions {
-  readonly store: Pick<DeadLetters, 'nameCauses' | 'pruneCauses'>
+interface NamingSettings {
   readonly causeOf: NameCauses['causeOf']
   /** 0: for ever. */
   readonly keptDays: number
+}
+
+interface NamingOptions {
+  readonly store: Pick<DeadLetters, 'nameCauses' | 'pruneCauses'>
+  /** Read at each look: a reload may change them. */
+  readonly settings: () => NamingSettings
   readonly clock: Clock
   readonly log: Log['log']
 }
@@ -54,8 +60,9 @@ export class CauseNaming {
 
   /** One look at all dead deliveries without a cause. */
   async pass(): Promise<void> {
-    const { store, causeOf, log } = this.#options
+    const { store, settings, log } = this.#options
     try {
+      const { causeOf, keptDays } = settings()
       let from: DeadPosition | undefined
       let named = 0
       do {
@@ -65,15 +72,15 @@ export class CauseNaming {
         if (from !== undefined) await new Promise((resolve) => setTimeout(resolve, STEP_PAUSE_MS))
       } while (from !== undefined && !this.#isStopped)
       if (named > STEP_SIZE) log.info({ deliveries: named }, 'found out the causes of dead deliveries')
-      await this.#prune()
+      await this.#prune(keptDays)
     } catch (error) {
       // The store reports its own faults; the next look tries again.
       log.debug({ error: messageOf(error) }, 'the causes of dead deliveries could not be found out')
     }
   }
 
-  async #prune(): Promise<void> {
-    const { store, keptDays, clock } = this.#options
+  async #prune(keptDays: number): Promise<void> {
+    const { store, clock } = this.#options
     const nowMs = clock()
     if (keptDays === 0 || nowMs - (this.#prunedAtMs ?? 0) < PRUNE_INTERVAL_MS) return
     await store.pruneCauses(nowMs - Math.max(keptDays + 1, MIN_KEPT_DAYS) * DAY_MS)
@@ -81,17 +88,24 @@ export class CauseNaming {
   }
 }
 
-export function causeNamingOf({ config, store, clock, log }: WiringInputs): CauseNaming {
-  const { retentionDays, deadRetentionDays } = config
-  const directory = realDirectory(config.handlersDir)
-  return new CauseNaming({
+/** Follows the configuration of the generation in use. */
+export const causeNamingOf = (
+  { store, clock, log }: WiringInputs,
+  generations: () => { readonly current: { readonly parts: { readonly config: Config } } },
+): CauseNaming =>
+  new CauseNaming({
     store,
-    causeOf: (error, detail) => causeOf(error, detail, directory),
-    keptDays: retentionDays === 0 ? 0 : deadRetentionDays,
+    settings: () => {
+      const { retentionDays, deadRetentionDays, handlersDir } = generations().current.parts.config
+      const directory = realDirectory(handlersDir)
+      return {
+        causeOf: (error, detail) => causeOf(error, detail, directory),
+        keptDays: retentionDays === 0 ? 0 : deadRetentionDays,
+      }
+    },
     clock,
     log,
   })
-}
 
 /** As the stacks of errors name it. */
 export function realDirectory(path: string): string {

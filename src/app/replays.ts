@@ -10,7 +10,6 @@ import type { RoutedHandlers } from '../replicas/membership.ts'
 const IDLE_MS = 1_000
 
 interface ReplayInputs {
-  readonly config: Config
   readonly store: Pick<OpenStore, 'replayJobs' | 'event' | 'deadCauses'>
   readonly routed: Pick<RoutedHandlers, 'handlers'>
   readonly log: Logger
@@ -18,7 +17,7 @@ interface ReplayInputs {
 
 /** The part of a generation that replays need. */
 interface ReplayGeneration {
-  readonly parts: { readonly sources: ReadonlyMap<string, unknown> }
+  readonly parts: { readonly sources: ReadonlyMap<string, unknown>; readonly config: Config }
   readonly dispatcher: { wake(handlers: readonly string[]): void }
   readonly pipeline: { readonly replayer: { readonly plan: PlanReplay } }
 }
@@ -34,7 +33,7 @@ export interface Replays {
 }
 
 /** Makes the replays of many events. They reach the generation of the moment through `generations`. */
-export function wireReplays({ config, store, routed, log }: ReplayInputs, generations: () => Generations): Replays {
+export function wireReplays({ store, routed, log }: ReplayInputs, generations: () => Generations): Replays {
   const shared = {
     jobs: store.replayJobs,
     event: (uid: string) => store.event(uid),
@@ -45,7 +44,8 @@ export function wireReplays({ config, store, routed, log }: ReplayInputs, genera
     plan: (uid, aim) => generations().use(({ pipeline }) => pipeline.replayer.plan(uid, aim)),
     capacity: () => {
       const concurrency = new Map(routed.handlers().map((handler) => [handler.name, handler.concurrency]))
-      return { total: config.handlerProcesses * config.handlerConcurrency, of: (handler) => concurrency.get(handler) }
+      const { handlerProcesses, handlerConcurrency } = generations().current.parts.config
+      return { total: handlerProcesses * handlerConcurrency, of: (handler) => concurrency.get(handler) }
     },
     onWork: (handlers) => generations().current.dispatcher.wake(handlers),
     idleMs: IDLE_MS,

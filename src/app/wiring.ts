@@ -31,7 +31,7 @@ import { createAuditTrail } from './audit.ts'
 import { type ConnectedSources, connectSources } from './connected-sources.ts'
 import { createMetrics } from './metrics.ts'
 import { wireMonitoring } from './monitoring.ts'
-import { causeNamingOf, realDirectory } from './name-causes.ts'
+import { type CauseNaming, causeNamingOf, realDirectory } from './name-causes.ts'
 import type { ServiceParts } from './prepare.ts'
 import { type Replays, wireReplays } from './replays.ts'
 import { Retention } from './retention.ts'
@@ -85,10 +85,7 @@ const sharedStoreIdle = ({ hasOthers }: RoutedHandlers) => ({
 /** Replaces the dispatcher in a process that runs no handlers (ROLE=ingest). */
 const NO_DISPATCH = { offer: () => undefined, take: () => {}, wake: () => {} }
 
-/**
- * Makes the parts that live as long as the service. Starts nothing. They reach the generation of the moment through `reloader`, which
- * is not there yet when this is called.
- */
+/** Makes the parts that live as long as the service, and starts nothing. `reloader` is there only later: it has the generation in use. */
 export function wireService(
   inputs: WiringInputs,
   reloader: () => {
@@ -135,13 +132,14 @@ export function wireService(
   const telemetry = monitoring.telling(metrics.telemetry)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
   const replays: Replays = wireReplays(inputs, reloader)
+  const causeNaming: CauseNaming = causeNamingOf(inputs, reloader)
   return {
     ...inputs,
     isWorker,
     pauses,
     audit: createAuditTrail(store.audit, log),
     deadCauses,
-    causeNaming: causeNamingOf(inputs),
+    causeNaming,
     clockWatch,
     metrics,
     monitoring,

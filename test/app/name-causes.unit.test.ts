@@ -10,6 +10,7 @@ function naming(steps: readonly ('next' | 'end' | 'fault')[], keptDays = 30) {
   const asked: (NameCauses['from'] | undefined)[] = []
   const pruned: number[] = []
   const left = [...steps]
+  const kept = { days: keptDays }
   const run = new CauseNaming({
     store: {
       nameCauses: async ({ from }) => {
@@ -20,12 +21,11 @@ function naming(steps: readonly ('next' | 'end' | 'fault')[], keptDays = 30) {
       },
       pruneCauses: async (seenBeforeMs) => pruned.push(seenBeforeMs),
     },
-    causeOf: () => ({ id: 'c', signature: 'no' }),
-    keptDays,
+    settings: () => ({ causeOf: () => ({ id: 'c', signature: 'no' }), keptDays: kept.days }),
     clock: () => 100 * DAY_MS,
     log: pino({ level: 'silent' }),
   })
-  return { run, asked, pruned }
+  return { run, asked, pruned, kept }
 }
 
 test('a look goes on until all dead deliveries were looked at, and then forgets causes that are older than what is kept', async () => {
@@ -43,6 +43,14 @@ test('a look that fails is no fault, and what is kept for ever keeps its causes'
   await run.pass()
   expect(asked).toEqual([undefined, undefined])
   expect(pruned).toEqual([])
+})
+
+test('a retention that a reload has changed counts for causes from the next look on', async () => {
+  const { run, pruned, kept } = naming(['end', 'end'], 0)
+  await run.pass()
+  kept.days = 10
+  await run.pass()
+  expect(pruned).toEqual([89 * DAY_MS])
 })
 
 test('a stop waits for the step under way, and none follows', async () => {
