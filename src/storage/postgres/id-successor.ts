@@ -129,7 +129,8 @@ export async function takeId(
   const { reasons, handlers, orderKeys } = routing
   const status = ended === 'superseded' ? ended : routing.status
   await query(ROUTE, [key, status, escapeTextOrNull(storedReasons(reasons))])
-  if (status !== 'superseded') await deliver(query, clock, key, { handlers, ...(orderKeys && { orderKeys }) })
+  if (status !== 'superseded')
+    await deliver(query, clock, [{ eventKey: key, handlers, ...(orderKeys && { orderKeys }) }])
   return { status, ...(typeof ended === 'object' && { ended }) }
 }
 

@@ -14,7 +14,6 @@ import {
 import { cutPage, startOf } from '../shared/list-pages.ts'
 import {
   batchEffect,
-  isGone,
   isProbeAlone,
   leasedReplayOf,
   NEW_COLUMNS,
@@ -73,13 +72,6 @@ const HELD =
   "SELECT skips FROM replay WHERE key = $1 AND lease = $2 AND state = 'running' AND cursor - $4::integer < $3 FOR UPDATE"
 const ADVANCE = `
   UPDATE replay SET cursor = $1, replayed = replayed + $2, skipped = skipped + $3, skips = $4, probe = coalesce($5, probe) WHERE key = $6
-`
-/** In the order in which settlements lock: events first, then deliveries, each in order of key. */
-const LOCK_EVENTS = 'SELECT key FROM event WHERE uid = ANY ($1::uuid[]) ORDER BY key FOR UPDATE'
-const LOCK_DELIVERIES = `
-  SELECT key FROM delivery WHERE key IN (
-    SELECT d.key FROM unnest($1::bigint[]) AS e (key) JOIN delivery AS d ON d.key BETWEEN e.key * 1024 AND e.key * 1024 + 1023
-  ) ORDER BY key FOR UPDATE
 `
 const OUTCOMES = `
   SELECT handler, state, count(*) AS n, 0 AS failing FROM delivery
@@ -186,16 +178,6 @@ function createLease(connections: Connections, clock: DatabaseClock) {
 }
 
 function createRun(connections: Connections, clock: DatabaseClock) {
-  async function runOne(query: Query, replay: Parameters<typeof replayIn>[2]): Promise<Replayed | undefined> {
-    try {
-      return await replayIn(query, clock, replay)
-    } catch (error) {
-      // The database did not fail: the transaction goes on.
-      if (isGone(error)) return undefined
-      throw error
-    }
-  }
-
   return (batch: ReplayBatch): Promise<readonly Replayed[] | undefined> =>
     connections.transaction(async (query) => {
       const { key, lease } = batch.job
@@ -206,10 +188,11 @@ function createRun(connections: Connections, clock: DatabaseClock) {
         isProbeAlone(batch) ? 1 : 0,
       ])
       if (row === undefined) return undefined
-      const events = await query<{ key: number }>(LOCK_EVENTS, [batch.replays.map(({ eventUid }) => eventUid)])
-      await query(LOCK_DELIVERIES, [events.map((event) => event.key)])
-      const results: (Replayed | undefined)[] = []
-      for (const replay of batch.replays) results.push(await runOne(query, { ...replay, job: key }))
+      const results = await replayIn(
+        query,
+        clock,
+        batch.replays.map((replay) => ({ ...replay, job: key })),
+      )
       const { replayed, skipped, skips } = batchEffect(JSON.parse(row.skips), batch, results)
       const probe = jsonOrNull(startedProbe(batch, results))
       await query(ADVANCE, [batch.readTo, replayed, skipped, JSON.stringify(skips), probe, key])
