@@ -116,7 +116,9 @@ export const isOpen = ({ state: now }: Pick<ReplayJobJson, 'state'>): boolean =>
 function progressText(job: ReplayDetailJson, pending: number): string {
   if (job.state === 'queued') return 'waits for the replays before it'
   if (!isOpen(job)) return `${pending} deliveries are not tried yet`
-  const { rate, estimated_end_at: end } = job
+  const { probe, rate, estimated_end_at: end } = job
+  if (probe !== undefined && probe.state !== 'succeeded')
+    return `the probe ${probe.uid === undefined ? '' : `${printable(probe.uid)} `}is ${probe.state}`
   return [
     `${job.replayed + job.skipped} of ${job.matched}${job.matched_more === true ? ' or more' : ''}`,
     rate !== undefined && `${rate < 10 ? rate : Math.round(rate)} a second`,
@@ -128,7 +130,10 @@ function progressText(job: ReplayDetailJson, pending: number): string {
 
 async function report(io: CliIo, job: ReplayDetailJson, json: boolean): Promise<number> {
   if (json) await writeJson(io.out, job)
-  else await write(io.err, outcomeText(job, viewOf(io.err)))
+  else {
+    const probe = job.probe?.state === 'succeeded' ? `the probe ${printable(job.probe.uid ?? '')} succeeded\n` : ''
+    await write(io.err, `${probe}${outcomeText(job, viewOf(io.err))}`)
+  }
   const isWell = job.state === 'done' && job.skipped === 0 && job.outcomes.every(({ dead }) => dead === 0)
   return isWell ? EXIT_OK : EXIT_FAILED
 }
@@ -148,6 +153,7 @@ const outcomeColumns: Columns<ReplayDetailJson['outcomes'][number]> = [
   count('PENDING', ({ pending }) => pending),
   count('FAILING', ({ failing }) => failing),
   count('DEAD', ({ dead }) => dead),
+  count('DISCARDED', ({ discarded }) => discarded),
 ]
 
 /** What a replay did so far. */

@@ -40,7 +40,7 @@ test('replays create says what matches, replays it, and shows what became of it 
   const { code, err } = await holdfast('replays', 'create', '--type', 'acme.*', '--since', from, '--yes', '--wait')
   expect(code).toBe(0)
   expect(err).toMatch(
-    /^HANDLER +SUCCEEDED +PENDING +FAILING +DEAD\nfragile +3 +0 +0 +0\nsteady +3 +0 +0 +0\n3 replayed$/m,
+    /^HANDLER +SUCCEEDED +PENDING +FAILING +DEAD +DISCARDED\nfragile +3 +0 +0 +0 +0\nsteady +3 +0 +0 +0 +0\n3 replayed$/m,
   )
 
   const list = await holdfast('replays', 'list')
@@ -48,7 +48,7 @@ test('replays create says what matches, replays it, and shows what became of it 
   const [{ id }] = JSON.parse((await holdfast('replays', 'list', '--json')).out).items
   const shown = await holdfast('replays', 'show', id)
   expect(shown.out).toMatch(/^state +done$/m)
-  expect(shown.out).toMatch(/^fragile +3 +0 +0 +0$/m)
+  expect(shown.out).toMatch(/^fragile +3 +0 +0 +0 +0$/m)
   expect(await holdfast('replays', 'cancel', id)).toMatchObject({
     code: 1,
     err: `holdfast replays cancel: replay ${id} has ended already: it is done\n`,
@@ -84,7 +84,10 @@ test('dead replay --all --probe stops after one event that fails again, with its
   expect(code).toBe(1)
   expect(err).toMatch(/^stopped, because the probe failed: not mended yet.*\n1 replayed$/m)
   writeFileSync(mended, '')
-  expect(await holdfast('dead', 'replay', '--all', '--yes', '--probe', '--wait')).toMatchObject({ code: 0 })
+  expect(await holdfast('dead', 'replay', '--all', '--yes', '--probe', '--wait')).toMatchObject({
+    code: 0,
+    err: expect.stringMatching(/^the probe \S+ succeeded\nHANDLER/m),
+  })
 })
 
 test.each([

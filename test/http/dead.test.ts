@@ -95,8 +95,8 @@ test('dead deliveries are discarded by filter, and a dry run tells before how ma
   expect(await read(post(ops, '/v1/deliveries/discard', { filter: {}, all: true }))).toEqual({ discarded: 1 })
   const { items } = await read(ops.get('/v1/audit'))
   expect(items).toMatchObject([
-    { action: 'delivery.discard', count: 1 },
-    { action: 'delivery.discard', count: 7 },
+    { action: 'delivery.discard', target: 'all', count: 1 },
+    { action: 'delivery.discard', target: 'cause=c1 source=ai type=completion.*', count: 7 },
   ])
 })
 

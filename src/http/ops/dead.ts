@@ -96,7 +96,7 @@ export function registerDiscards(app: OpsApp, store: DeadLetters): void {
         })
       }
       const done = await discardAll(store, filter)
-      if (done.discarded > 0) noteChange(request, { count: done.discarded })
+      if (done.discarded > 0) noteChange(request, { target: inWords(given), count: done.discarded })
       else noteNoChange(request)
       return reply.send({ discarded: done.discarded, ...(done.more && { more: true as const }) })
     },
@@ -139,6 +139,12 @@ async function discardAll(
   } while (from !== undefined && discarded < MAX_DISCARDED)
   return { discarded, more: from !== undefined }
 }
+
+/** For the audit. */
+const inWords = (filter: DiscardFilterJson): string =>
+  Object.entries(filter)
+    .map(([field, value]) => `${field}=${value}`)
+    .join(' ') || 'all'
 
 function deadFilter({ since, until, ...same }: DiscardFilterJson): DeadFilter {
   return {

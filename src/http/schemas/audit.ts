@@ -7,7 +7,7 @@ export const AuditEntrySchema = Type.Object({
   id: Type.Integer(),
   at: Time(),
   action: Type.String({ description: 'Noun and verb, such as task.cancel' }),
-  target: Nullable(Type.String(), 'What was changed: a uid, a name, an id'),
+  target: Nullable(Type.String(), 'What was changed: a uid, a name, an id, or a filter in words'),
   count: Nullable(Type.Integer(), 'How many things were changed'),
   outcome: OneOf(AUDIT_OUTCOMES),
   status: Nullable(Type.Integer(), 'Of the answer; null if the change was not asked for over HTTP'),
