@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/app/config.ts'
 
 const SETTINGS = {
@@ -52,7 +53,9 @@ describe('a variable that looks like a setting', () => {
   test('is not warned of where the setting itself is set, by its value or by its file', () => {
     expect(warningsFor('DATABASE_URL2', { ...SETTINGS, DATABASE_URL: 'file:a.db' })).toEqual([])
     expect(warningsFor('HANDLER_TIMEOUT', { ...SETTINGS, HANDLER_TIMEOUT_MS: '9' })).toEqual([])
-    const file = join(import.meta.dirname, 'unread-names.unit.test.ts')
+    const file = join(mkdtempSync(join(tmpdir(), 'holdfast-')), 'token')
+    onTestFinished(() => rmSync(dirname(file), { recursive: true }))
+    writeFileSync(file, SETTINGS.OPS_TOKEN)
     expect(warningsFor('OPS_TOKENS', { SOURCES: 'ai', SOURCE_AI_SECRET: 'a', OPS_TOKEN_FILE: file })).toEqual([])
   })
 })
