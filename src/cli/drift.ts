@@ -11,7 +11,7 @@ export const drift = command({
   operands: [],
   flags: {
     source: { value: '<name>', help: 'of this source' },
-    type: { value: '<type>', help: 'of this type' },
+    type: { value: '<type>', help: 'of this type; * stands for anything' },
     since: { value: '<time>', help: 'seen at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
     until: { value: '<time>', help: 'seen before' },
     ...listFlags,

@@ -5,8 +5,8 @@ const MAX_SHOWN = 200_000
 const INDENT = '  '
 
 /**
- * A payload as an operator reads it: JSON indented, with its numbers, escapes and repeated names as they were sent; the fields of a form in
- * lines; other text as it is. Nothing in it can control the terminal.
+ * A payload as an operator reads it: JSON indented, with its numbers and repeated names as they were sent, and escaped letters as
+ * letters; the fields of a form in lines; other text as it is. Nothing in it can control the terminal.
  */
 export function readablePayload(body: Uint8Array, contentType: string | undefined): string {
   const text = textOf(body)
@@ -53,7 +53,7 @@ function indented(json: string): string {
       shown += opensBefore ? token : newLine() + token
     } else {
       if (opensBefore) shown += newLine()
-      shown += token
+      shown += token.startsWith('"') ? withLetters(token) : token
       if (token === '{' || token === '[') depth++
       else if (token === ',') shown += newLine()
       else if (token === ':') shown += ' '
@@ -63,6 +63,16 @@ function indented(json: string): string {
   }
   return shown
 }
+
+const ESCAPES = /\\u(d[89ab][\da-f]{2})\\u(d[c-f][\da-f]{2})|\\u([\da-f]{4})|\\./gi
+const FIRST_LETTER = 0xa0
+
+/** A string of JSON with its signs outside ASCII as they read: many senders escape them all. Other escapes stay. */
+const withLetters = (string: string): string =>
+  string.replace(ESCAPES, (escape, high?: string, low?: string, code?: string) => {
+    const sign = String.fromCharCode(...[high, low, code].flatMap((hex) => (hex ? [Number.parseInt(hex, 16)] : [])))
+    return sign.isWellFormed() && sign.charCodeAt(0) >= FIRST_LETTER ? sign : escape
+  })
 
 /** Characters that could control the terminal, or hide text, as escapes. */
 const withoutControls = (text: string): string =>

@@ -23,6 +23,7 @@ export interface DriftEntry {
 
 export interface DriftFilter {
   readonly source?: string
+  /** May be a pattern: `*` stands for anything. */
   readonly type?: string
   /** `since` is inclusive, `until` exclusive. */
   readonly sinceMs?: number

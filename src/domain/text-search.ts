@@ -13,11 +13,12 @@ export type TextTest = (body: Uint8Array, headersJson: string) => boolean
  * Finds the text as it is written, and as JSON or a form reads: escapes do not hide it. Most bodies are passed over by a search for the
  * longest part of the text in ASCII, which is fast; the others are read exactly.
  */
-export function createTextTest(text: string): TextTest {
-  const pattern = new RegExp(text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'iu')
+export function createTextTest(sought: string): TextTest {
+  const text = sought.normalize('NFC')
+  const reads = createReading(text)
   const part = longestPart(text).toLowerCase()
   const foreign = FOREIGN_LETTERS.filter(([letter]) => part.includes(letter)).map(([, bytes]) => bytes)
-  const exactly = (body: Uint8Array, headersJson: string): boolean => isIn(pattern, body, headersJson)
+  const exactly = (body: Uint8Array, headersJson: string): boolean => isIn(reads, body, headersJson)
   if (part === '') return exactly
 
   return (body, headersJson) => {
@@ -32,14 +33,21 @@ export function createTextTest(text: string): TextTest {
   }
 }
 
-function isIn(pattern: RegExp, body: Uint8Array, headersJson: string): boolean {
+/** Letters with marks are the same in one sign or in several, as Unicode says (NFC). */
+function createReading(text: string): (given: string) => boolean {
+  const pattern = new RegExp(text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'iu')
+  if (!/[^\0-\x7f]/.test(text)) return (given) => pattern.test(given)
+  return (given) => pattern.test(given) || pattern.test(given.normalize('NFC'))
+}
+
+function isIn(reads: (given: string) => boolean, body: Uint8Array, headersJson: string): boolean {
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()
-  if (pattern.test(text)) return true
-  if (text.includes('\\') && pattern.test(unescaped(text))) return true
+  if (reads(text)) return true
+  if (text.includes('\\') && reads(unescaped(text))) return true
   const headers = Object.entries(JSON.parse(headersJson) as Record<string, string>)
-  if (headers.some(([name, value]) => pattern.test(`${name}: ${value}`))) return true
+  if (headers.some(([name, value]) => reads(`${name}: ${value}`))) return true
   const contentType = headers.find(([name]) => name === 'content-type')?.[1]
-  return isForm(body, contentType) && pattern.test(unescaped(formText(text)))
+  return isForm(body, contentType) && reads(unescaped(formText(text)))
 }
 
 const SIMPLE_ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }

@@ -4,13 +4,13 @@ import { readablePayload } from '../../src/cli/payload.ts'
 const shown = (body: string | Uint8Array, contentType?: string): string =>
   readablePayload(Buffer.from(body), contentType)
 
-test('JSON is indented, with numbers, escapes and repeated names as they were sent', () => {
-  expect(shown('{"a":1.50,"a":[1,{"b":"x\\u00e9\\"y"}],"e":[],"o":{ },"n":12345678901234567890}')).toBe(`{
+test('JSON is indented, with numbers and repeated names as they were sent', () => {
+  expect(shown('{"a":1.50,"a":[1,{"b":"x\\"y"}],"e":[],"o":{ },"n":12345678901234567890}')).toBe(`{
   "a": 1.50,
   "a": [
     1,
     {
-      "b": "x\\u00e9\\"y"
+      "b": "x\\"y"
     }
   ],
   "e": [],
@@ -18,6 +18,12 @@ test('JSON is indented, with numbers, escapes and repeated names as they were se
   "n": 12345678901234567890
 }
 `)
+})
+
+test('letters that JSON escapes are shown as letters, and what could control the terminal stays escaped', () => {
+  expect(
+    shown('{"a":"\\u041f\\u0440\\u00fc \\ud83D\\uDE00","\\u00e9":"\\\\u00e9 \\ud83d \\u001b \\u202e \\u0041 \\n"}'),
+  ).toBe('{\n  "a": "Прü 😀",\n  "é": "\\\\u00e9 \\ud83d \\u001b \\u202e \\u0041 \\n"\n}\n')
 })
 
 test('the fields of a form are in lines, as they read, and JSON in a field is indented', () => {

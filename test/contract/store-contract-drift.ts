@@ -83,6 +83,10 @@ export function describeDrift({ store }: Fixture): void {
         (await allPages((page) => store().driftEntries(filter, page), limit)).map(({ path }) => path)
       expect(await pathsOf({})).toEqual(['p4', 'p3', 'p2', 'p1', 'p0', 'gone'])
       expect(await pathsOf({ source: 'github' })).toEqual(['gone'])
+      expect(await pathsOf({ source: 'github', type: '*.paid' })).toEqual(['gone'])
+      expect(await pathsOf({ type: 'invoice.paid' })).toHaveLength(6)
+      expect(await pathsOf({ type: 'Invoice.*' })).toEqual([])
+      expect(await pathsOf({ source: 'with\0nul' })).toEqual([])
       expect(await pathsOf({ sinceMs: START_MS + 1, untilMs: START_MS + 2 })).toEqual(['p3', 'p2'])
       expect((await store().driftEntries({ source: 'github' }, { limit: 1 })).items).toEqual([
         { ...gone, type: 'invoice.paid' },

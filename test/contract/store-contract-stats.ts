@@ -77,7 +77,7 @@ export function describeStats({ store, now, pass }: Fixture): void {
       const query = { ...ALL_MINUTES, sinceMs: START_MS, untilMs: START_MS + 120_000 }
       expect(await store().statRows(query)).toEqual(rows.slice(2, 6))
       expect(await store().statRows({ ...query, source: 'ai' })).toEqual([rows[2], rows[4]])
-      expect(await store().statRows({ ...query, source: 'nowhere' })).toEqual([])
+      for (const source of ['nowhere', 'with\0nul']) expect(await store().statRows({ ...query, source })).toEqual([])
     })
 
     test('gives every row once, page by page', async () => {

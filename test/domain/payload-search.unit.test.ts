@@ -25,6 +25,11 @@ describe('a search for a text', () => {
     ['日本', '{"name":"日本語"}'],
     ['日本', '{"name":"\\u65e5\\u672c\\u8a9e"}'],
     ['\u{1f600}', '{"name":"\\ud83d\\ude00"}'],
+    ['caf\u00e9', '{"name":"CAFE\u0301"}'],
+    ['cafe\u0301', '{"name":"Caf\\u00e9"}'],
+    ['caf\u00e9', '{"name":"cafe\\u0301"}'],
+    ['\ud55c\uae00', '{"name":"\u1112\u1161\u11ab\u1100\u1173\u11af"}'],
+    ['\u0958', '{"name":"\u0958"}'],
     ['https://a.example/b', '{"url":"https:\\/\\/a.example\\/b"}'],
     ['say "hi"', '{"text":"say \\"hi\\""}'],
     ['a\nb', '{"text":"a\\nb"}'],
@@ -46,6 +51,7 @@ describe('a search for a text', () => {
 
   const absent: readonly [string, string][] = [
     ['muller', '{"name":"Müller"}'],
+    ['cafe\u0301', '{"name":"cafe"}'],
     ['axb', '{"text":"a.b"}'],
     ['a.b', '{"text":"axb"}'],
     ['\\u00fc', '{"name":"ü"}'],

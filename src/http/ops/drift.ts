@@ -7,7 +7,7 @@ import { type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
 const Query = Type.Object(
   {
     source: Type.Optional(Text('Name of the source')),
-    type: Type.Optional(Text('Event type')),
+    type: Type.Optional(Text('Event type, or a pattern with *')),
     since: Type.Optional(Time('At or after')),
     until: Type.Optional(Time('Before')),
     ...pageQuery,

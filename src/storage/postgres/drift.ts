@@ -10,6 +10,7 @@ import { checkShape, type DriftRow, driftConditions, driftEntryOf, driftPosition
 import { cutPage, startOf } from '../shared/list-pages.ts'
 import { type Connections, type Row, select } from './connections.ts'
 import { escapeText } from './escape-text.ts'
+import { kindConditions } from './event-conditions.ts'
 
 const READ = { name: 'read-shape', text: 'SELECT version, shape FROM shape WHERE source = $1 AND type = $2' }
 const SAVE = {
@@ -71,8 +72,7 @@ export function createDrift(connections: Connections) {
 
     driftEntries: async (filter: DriftFilter, page: PageRequest): Promise<Page<DriftEntry>> => {
       const start = startOf('drift', page)
-      const escaped = filter.type === undefined ? filter : { ...filter, type: escapeText(filter.type) }
-      const conditions = driftConditions(escaped, start)
+      const conditions = [...kindConditions(filter), ...driftConditions(filter, start)]
       const rows = await select<DriftRow>(
         connections,
         'SELECT * FROM drift',

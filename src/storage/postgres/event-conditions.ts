@@ -4,11 +4,23 @@ import { hasOutcome } from '../shared/outcomes.ts'
 import type { Value } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 
+interface KindFilter {
+  readonly source?: string | undefined
+  readonly type?: string | undefined
+}
+
 /** The filter of events as conditions on rows of the table `event`. */
 
 export const timeRange = ({ sinceMs, untilMs }: EventFilter): readonly Condition<Value>[] => [
   ...optional<Value>('received_at >= ?', sinceMs),
   ...optional<Value>('received_at < ?', untilMs),
+]
+
+export const kindConditions = ({ source, type }: KindFilter): readonly Condition<Value>[] => [
+  ...optional<Value>('source = ?', source === undefined ? undefined : escapeText(source)),
+  ...(type?.includes('*')
+    ? optional<Value>('type LIKE ?', likeMatching(escapeText(type)))
+    : optional<Value>('type = ?', type === undefined ? undefined : escapeText(type))),
 ]
 
 export function checkedRowByRow({
@@ -22,10 +34,7 @@ export function checkedRowByRow({
 }: EventFilter): readonly Condition<Value>[] {
   const like = q === undefined ? undefined : likeContaining(escapeText(q))
   return [
-    ...optional<Value>('source = ?', source && escapeText(source)),
-    ...(type?.includes('*')
-      ? optional<Value>('type LIKE ?', likeMatching(escapeText(type)))
-      : optional<Value>('type = ?', type === undefined ? undefined : escapeText(type))),
+    ...kindConditions({ source, type }),
     ...optional<Value>('task = ?', task === undefined ? undefined : escapeText(task)),
     ...optional<Value>('status = ?', status),
     ...optional<Value>('origin = ?', origin),

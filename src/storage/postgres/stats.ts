@@ -1,6 +1,7 @@
 import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../domain/stat-store.ts'
 import { FROM_FIRST_STAT } from '../shared/stats.ts'
 import type { Connections, Row } from './connections.ts'
+import { escapeText } from './escape-text.ts'
 
 const RECORD = {
   name: 'record-stats',
@@ -59,7 +60,16 @@ export function createStats(connections: Connections) {
     limit,
   }: StatQuery): Promise<readonly StatRow[]> => {
     const { atMs, source: afterSource, writer } = after
-    const values = [span, Math.max(sinceMs, atMs), untilMs, source ?? null, atMs, afterSource, writer, limit]
+    const values = [
+      span,
+      Math.max(sinceMs, atMs),
+      untilMs,
+      source === undefined ? null : escapeText(source),
+      atMs,
+      afterSource,
+      writer,
+      limit,
+    ]
     return connections.run<StatRow & Row>('read', READ, values)
   }
 

@@ -28,15 +28,13 @@ export const driftEntryOf = (row: DriftRow): DriftEntry => ({
 
 export const driftPosition = ({ at, key }: DriftRow): Position => ({ atMs: Number(at), key: Number(key) })
 
-/** The conditions of a page of the list, after a position. */
+/** The conditions of a page of the list, after a position; those on source and type are the store's own. */
 export const driftConditions = (
-  { source, type, sinceMs, untilMs }: DriftFilter,
+  { sinceMs, untilMs }: DriftFilter,
   { atMs, key }: Position,
-): readonly Condition<string | number>[] => [
-  ...optional<string | number>('source = ?', source),
-  ...optional<string | number>('type = ?', type),
-  ...optional<string | number>('at >= ?', sinceMs),
-  ...optional<string | number>('at < ?', untilMs),
+): readonly Condition<number>[] => [
+  ...optional<number>('at >= ?', sinceMs),
+  ...optional<number>('at < ?', untilMs),
   ['at <= ?', atMs],
   ['(at < ? OR key < ?)', atMs, key],
 ]

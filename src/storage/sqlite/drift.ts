@@ -9,6 +9,7 @@ import {
 import type { Page, PageRequest } from '../../domain/page.ts'
 import { checkShape, type DriftRow, driftConditions, driftEntryOf, driftPosition } from '../shared/drift.ts'
 import { cutPage, startOf } from '../shared/list-pages.ts'
+import { kindConditions } from './event-conditions.ts'
 import { StatementCache } from './statement-cache.ts'
 
 /** What the writer thread does for `domain/drift-store.ts`. */
@@ -52,7 +53,7 @@ export function prepareReadDrift(db: DatabaseSync) {
     readShape: (source: string, type: string): StoredShape | undefined =>
       select.get(source, type) as unknown as StoredShape | undefined,
     driftEntries(filter: DriftFilter, page: PageRequest): Page<DriftEntry> {
-      const conditions = driftConditions(filter, startOf('drift', page))
+      const conditions = [...kindConditions(filter), ...driftConditions(filter, startOf('drift', page))]
       const rows = statements.all('SELECT * FROM drift', conditions, 'ORDER BY at DESC, key DESC LIMIT ?', [
         page.limit + 1,
       ]) as unknown as DriftRow[]
