@@ -18,6 +18,8 @@ export interface AttemptCause extends Cause {
 
 /** Causes that a store tells apart. The dead deliveries of further ones have a cause of their handler and source in common. */
 export const MAX_CAUSES = 5_000
+/** Of those, the ones of one handler: errors of which each is another leave room for what others fail of. */
+export const MAX_CAUSES_OF_HANDLER = 500
 
 const MAX_SIGNATURE_LENGTH = 300
 /** Of an error, so much is looked at. */
@@ -25,7 +27,7 @@ const MAX_LOOKED_AT = 1_000
 const MAX_LOCATION_LENGTH = 200
 const ID_LENGTH = 12
 
-/** Further causes of a handler, past `MAX_CAUSES`. */
+/** Further causes of a handler, past the bounds. */
 export const OTHER_CAUSES: Cause = identified('other errors', undefined)
 
 /** `error`: the one line that the attempt has. `directory`: that of handlers, absolute. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type AttemptCause, MAX_CAUSES, OTHER_CAUSES } from '../../src/domain/cause.ts'
+import { type AttemptCause, MAX_CAUSES, MAX_CAUSES_OF_HANDLER, OTHER_CAUSES } from '../../src/domain/cause.ts'
 import { type DeadPosition, HOURS_SHOWN } from '../../src/domain/dead-letters.ts'
 import type { Settlement } from '../../src/domain/delivery.ts'
 import type { Fixture } from './store-contract.ts'
@@ -120,27 +120,35 @@ export function describeCauses({ store, now, pass }: Fixture): void {
       expect((await store().deadCauses({})).causes).toMatchObject([{ id: 'c2', count: 1 }])
     })
 
-    test('past the bound is one for all further ones of a handler and source', { timeout: 60_000 }, async () => {
-      const settlements: Partial<Settlement>[] = Array.from({ length: MAX_CAUSES + 3 }, (_, at) => ({
-        ...DEAD,
-        cause: cause(`c${at}`),
-      }))
-      for (let at = 0; at < settlements.length; at += 500) {
-        const some = settlements.slice(at, at + 500)
+    /** One death of each cause. */
+    async function endEach(causes: readonly AttemptCause[]): Promise<void> {
+      for (let at = 0; at < causes.length; at += 500) {
+        const some = causes.slice(at, at + 500)
         await Promise.all(some.map(() => store().append(newEvent())))
         const limits = { handlers: [{ name: 'a', limit: 500 }], sharedLimit: 500 }
         const { work } = await store().claim(claimRequest(limits))
         expect(work).toHaveLength(some.length)
-        await store().settle(work.map((each, n) => settlement(each, { dueAtMs: now(), ...some[n] })))
+        const deaths = some.map((each) => ({ ...DEAD, dueAtMs: now(), cause: each }))
+        await store().settle(work.map((each, n) => settlement(each, deaths[n])))
       }
+    }
+
+    test('past the bound is one for all further ones of a handler and source', { timeout: 60_000 }, async () => {
+      await endEach(Array.from({ length: MAX_CAUSES + 3 }, (_, at) => cause(`c${at}`, { handler: `h${at % 100}` })))
       const { causes } = await store().deadCauses({})
-      expect(causes).toHaveLength(MAX_CAUSES + 1)
-      expect(causes[0]).toMatchObject({
-        id: OTHER_CAUSES.id,
-        signature: OTHER_CAUSES.signature,
-        handler: 'a',
-        count: 3,
-      })
+      expect(causes).toHaveLength(MAX_CAUSES + 3)
+      const { id, signature } = OTHER_CAUSES
+      const others = causes.filter((each) => each.id === id)
+      expect(others).toMatchObject(['h0', 'h1', 'h2'].map((handler) => ({ signature, handler, count: 1 })))
+    })
+
+    test('past the bound of one handler leaves room for those of others', async () => {
+      await endEach(Array.from({ length: MAX_CAUSES_OF_HANDLER + 3 }, (_, at) => cause(`c${at}`)))
+      await endEach([cause('mine', { handler: 'b' })])
+      const { causes } = await store().deadCauses({})
+      expect(causes[0]).toMatchObject({ id: OTHER_CAUSES.id, handler: 'a', count: 3 })
+      expect(causes).toHaveLength(MAX_CAUSES_OF_HANDLER + 2)
+      expect(causes.find(({ handler }) => handler === 'b')).toMatchObject({ id: 'mine', count: 1 })
     })
   })
 

@@ -1,4 +1,4 @@
-import { MAX_CAUSES, OTHER_CAUSES } from '../../domain/cause.ts'
+import { MAX_CAUSES, MAX_CAUSES_OF_HANDLER, OTHER_CAUSES } from '../../domain/cause.ts'
 import {
   type DeadCauseFilter,
   type DeadCauses,
@@ -26,7 +26,7 @@ import { escapeText, escapeTextOrNull } from './escape-text.ts'
 const RECORD = {
   name: 'record-causes',
   text: `
-    SELECT cause_1($1, id, handler, source, signature, at, $3, $4, $5) AS key, n FROM (
+    SELECT cause_1($1, id, handler, source, signature, at, $3, $4, $5, $6) AS key, n FROM (
       SELECT * FROM json_to_recordset($2) AS x (n integer, id text, handler text, source text, signature text, at text)
       ORDER BY handler, source, id
     ) AS given
@@ -104,7 +104,8 @@ export const createCauseKeys = (connections: Connections, clock: DatabaseClock):
       signature: escapeText(signature),
       at: escapeTextOrNull(at),
     }))
-    const values = [clock.givenMs(), JSON.stringify(rows), MAX_CAUSES, OTHER_CAUSES.id, OTHER_CAUSES.signature]
+    const most = [MAX_CAUSES, MAX_CAUSES_OF_HANDLER]
+    const values = [clock.givenMs(), JSON.stringify(rows), ...most, OTHER_CAUSES.id, OTHER_CAUSES.signature]
     const found = await connections.run<{ n: number; key: number }>('lease', RECORD, values)
     return found.toSorted((one, other) => one.n - other.n).map(({ key }) => key)
   })

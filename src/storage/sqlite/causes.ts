@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { type AttemptCause, MAX_CAUSES, OTHER_CAUSES } from '../../domain/cause.ts'
+import { type AttemptCause, MAX_CAUSES, MAX_CAUSES_OF_HANDLER, OTHER_CAUSES } from '../../domain/cause.ts'
 import { type DeadCauseFilter, type DeadCauses, type DeadPosition, MAX_COUNTED } from '../../domain/dead-letters.ts'
 import {
   AFTER_ALL,
@@ -20,16 +20,22 @@ export function prepareRecordCauses(db: DatabaseSync): (causes: readonly Attempt
   const seen = db.prepare(
     'UPDATE cause SET seen_at = max(seen_at, ?) WHERE id = ? AND handler = ? AND source = ? RETURNING key',
   )
-  const count = db.prepare('SELECT count(*) AS n FROM cause')
+  const count = db.prepare(
+    'SELECT count(*) AS n, count(*) FILTER (WHERE handler = ?) AS of_handler FROM cause INDEXED BY cause_by_id',
+  )
   const insert = db.prepare(`
     INSERT INTO cause (id, handler, source, signature, at, first_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) RETURNING key
   `)
 
+  function isFull(handler: string): boolean {
+    const { n, of_handler: ofHandler } = count.get(handler) ?? {}
+    return Number(n) >= MAX_CAUSES || Number(ofHandler) >= MAX_CAUSES_OF_HANDLER
+  }
+
   function record({ id, handler, source, signature, at }: AttemptCause, nowMs: number): number {
     const known = seen.get(nowMs, id, handler, source)?.key
     if (known !== undefined) return Number(known)
-    if (id !== OTHER_CAUSES.id && Number(count.get()?.n) >= MAX_CAUSES)
-      return record({ ...OTHER_CAUSES, handler, source }, nowMs)
+    if (id !== OTHER_CAUSES.id && isFull(handler)) return record({ ...OTHER_CAUSES, handler, source }, nowMs)
     return Number(insert.get(id, handler, source, signature, at ?? null, nowMs)?.key)
   }
 

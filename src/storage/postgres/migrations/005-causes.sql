@@ -21,9 +21,11 @@ CREATE INDEX delivery_cause ON delivery (cause, due_at, key) WHERE state = 'dead
 -- `discarded`: an operator has dealt with a dead delivery. To replicas of the release before it is a delivery that has ended.
 CREATE INDEX delivery_discarded ON delivery (key) WHERE state = 'discarded';
 
--- Records a cause that is not known yet, or that it was seen again. With `p_most` causes, a further one is recorded as `p_other`.
+-- Records a cause that is not known yet, or that it was seen again. With `p_most` causes, or `p_most_of_handler`, a further one is recorded as
+-- `p_other`.
 CREATE FUNCTION cause_1(
-  p_now bigint, p_id text, p_handler text, p_source text, p_signature text, p_at text, p_most integer, p_other_id text, p_other text
+  p_now bigint, p_id text, p_handler text, p_source text, p_signature text, p_at text, p_most integer, p_most_of_handler integer,
+  p_other_id text, p_other text
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   v_now bigint := clock_1(p_now);
@@ -32,7 +34,7 @@ BEGIN
   UPDATE cause SET seen_at = greatest(seen_at, v_now) WHERE id = p_id AND handler = p_handler AND source = p_source
   RETURNING key INTO v_key;
   IF v_key IS NOT NULL THEN RETURN v_key; END IF;
-  IF (SELECT count(*) FROM cause) >= p_most THEN
+  IF (SELECT count(*) >= p_most OR count(*) FILTER (WHERE handler = p_handler) >= p_most_of_handler FROM cause) THEN
     p_id := p_other_id;
     p_signature := p_other;
     p_at := NULL;
