@@ -92,6 +92,8 @@ test('dead deliveries are discarded by filter, and a dry run tells before how ma
   expect(await read(post(ops, '/v1/deliveries/discard', { filter }))).toEqual({ discarded: 7 })
   expect(await read(post(ops, '/v1/deliveries/discard', { filter }))).toEqual({ discarded: 0 })
   expect(await detailOf(await post(ops, '/v1/deliveries/discard', { filter: {} }), 400)).toContain('"all": true')
+  const noTime = { filter: { since: '2026-12-31T23:59:60Z' } }
+  expect(await detailOf(await post(ops, '/v1/deliveries/discard', noTime), 400)).toBe('since is not a time')
   expect(await read(post(ops, '/v1/deliveries/discard', { filter: {}, all: true }))).toEqual({ discarded: 1 })
   const { items } = await read(ops.get('/v1/audit'))
   expect(items).toMatchObject([

@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import {
   AUDIT_ACTORS,
   type AuditEntry,
-  type AuditFilter,
   type AuditStore,
   type AuditTrail,
   auditText,
@@ -12,8 +11,8 @@ import {
 import { HoldfastError } from '../../domain/errors.ts'
 import { problemOf } from '../problems.ts'
 import { AuditEntrySchema, auditEntryJson } from '../schemas/audit.ts'
-import { PageOf, pageJson, Time } from '../schemas/schema.ts'
-import { clientOf, type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
+import { PageOf, pageJson, Text, Time } from '../schemas/schema.ts'
+import { clientOf, filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 /** What a route says about the change that it made. */
 interface AuditNote {
@@ -46,10 +45,13 @@ export function noteNoChange(request: FastifyRequest): void {
 }
 
 /** The header in which a client names its user. */
-export const CLAIMED_NAME_HEADER = 'x-holdfast-user'
+const CLAIMED_NAME_HEADER = 'x-holdfast-user'
 
-/** The name that the client of the request gives its user. */
-export const claimedNameOf = ({ headers }: FastifyRequest): string | undefined =>
+/** Who asks, in a word: the user whom the client names, or by which right it asks. The audit has more. */
+export const askedBy = (request: FastifyRequest): string =>
+  claimedNameOf(request) ?? request.credential?.actor ?? 'unknown'
+
+const claimedNameOf = ({ headers }: FastifyRequest): string | undefined =>
   auditText(headers[CLAIMED_NAME_HEADER]?.toString(), MAX_CLAIMED_NAME)
 
 const ACTION = /^[a-z]+(?:[._][a-z]+)+$/
@@ -126,16 +128,10 @@ export function registerAudit(app: OpsApp, store: AuditStore): void {
       },
     },
     async ({ query }, reply) => {
-      const { actor, action, since, until } = query
+      const { actor, action } = query
       if ([actor, action].some((text) => text?.includes('\0')))
         throw new HoldfastError('invalid_request', 'a filter must not hold a NUL')
-      const filter: AuditFilter = {
-        ...(actor !== undefined && { actor }),
-        ...(action !== undefined && { action }),
-        ...(since !== undefined && { sinceMs: timeOf('since', since) }),
-        ...(until !== undefined && { untilMs: timeOf('until', until) }),
-      }
-      return reply.send(pageJson(await store.list(filter, pageRequest(query)), auditEntryJson))
+      return reply.send(pageJson(await store.list(filterOf(query), pageRequest(query)), auditEntryJson))
     },
   )
 }

@@ -1,27 +1,20 @@
-import { type Static, Type } from '@sinclair/typebox'
-import type {
-  DeadCauseFilter,
-  DeadFilter,
-  DeadLetters,
-  DeadPosition,
-  ReadDeadCauses,
-} from '../../domain/dead-letters.ts'
+import { Type } from '@sinclair/typebox'
+import type { DeadFilter, DeadLetters, DeadPosition, ReadDeadCauses } from '../../domain/dead-letters.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import {
   DeadListSchema,
   DiscardedSchema,
-  type DiscardFilterJson,
   DiscardMatchedSchema,
   DiscardOrderSchema,
   deadCauseJson,
   EventDiscardedSchema,
 } from '../schemas/dead.ts'
 import { deliveryJson } from '../schemas/events.ts'
-import { Time } from '../schemas/schema.ts'
+import { Text, Time } from '../schemas/schema.ts'
 import { noteChange, noteNoChange } from './audit.ts'
 import { uidOf } from './events.ts'
-import { type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
+import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 /** Deliveries that one request discards at most, and those of one step. */
 const MAX_DISCARDED = 100_000
@@ -62,7 +55,7 @@ export function registerDead(app: OpsApp, causes: ReadDeadCauses): void {
     async ({ query }, reply) => {
       const { limit, cursor } = pageRequest(query)
       const from = placeOf(cursor)
-      const { causes: found, unnamed } = await causes(causeFilter(query))
+      const { causes: found, unnamed } = await causes(filterOf(query))
       const next = from + limit < found.length ? cursorOf(from + limit) : null
       return reply.send({ items: found.slice(from, from + limit).map(deadCauseJson), unnamed, next_cursor: next })
     },
@@ -83,7 +76,7 @@ export function registerDiscards(app: OpsApp, store: DeadLetters): void {
     },
     async (request, reply) => {
       const { filter: given, all = false, dry_run } = request.body
-      const filter = deadFilter(given)
+      const filter = filterOf(given)
       if (Object.keys(filter).length === 0 && !all)
         throw new HoldfastError('invalid_request', 'the filter is empty: say "all": true to discard all dead letters')
       if (dry_run === true) {
@@ -141,28 +134,10 @@ async function discardAll(
 }
 
 /** For the audit. */
-const inWords = (filter: DiscardFilterJson): string =>
+const inWords = (filter: object): string =>
   Object.entries(filter)
     .map(([field, value]) => `${field}=${value}`)
     .join(' ') || 'all'
-
-function deadFilter({ since, until, ...same }: DiscardFilterJson): DeadFilter {
-  return {
-    ...same,
-    ...(since !== undefined && { sinceMs: timeOf('since', since) }),
-    ...(until !== undefined && { untilMs: timeOf('until', until) }),
-  }
-}
-
-function causeFilter({ handler, source, cause, since, until }: Static<typeof DeadQuery>): DeadCauseFilter {
-  return {
-    ...(handler !== undefined && { handler }),
-    ...(source !== undefined && { source }),
-    ...(cause !== undefined && { cause }),
-    ...(since !== undefined && { sinceMs: timeOf('since', since) }),
-    ...(until !== undefined && { untilMs: timeOf('until', until) }),
-  }
-}
 
 /** A page goes on at a place in the list, which may have changed meanwhile. */
 const cursorOf = (place: number): string => Buffer.from(`causes:${place}`).toString('base64url')

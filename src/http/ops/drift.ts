@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import type { DriftStore } from '../../domain/drift-store.ts'
 import { DriftSchema, driftJson } from '../schemas/drift.ts'
-import { PageOf, pageJson, Time } from '../schemas/schema.ts'
-import { type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
+import { PageOf, pageJson, Text, Time } from '../schemas/schema.ts'
+import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 const Query = Type.Object(
   {
@@ -27,15 +27,7 @@ export function registerDrift(app: OpsApp, store: DriftStore): void {
         response: { 200: PageOf(DriftSchema) },
       },
     },
-    async ({ query }, reply) => {
-      const { source, type, since, until } = query
-      const filter = {
-        ...(source !== undefined && { source }),
-        ...(type !== undefined && { type }),
-        ...(since !== undefined && { sinceMs: timeOf('since', since) }),
-        ...(until !== undefined && { untilMs: timeOf('until', until) }),
-      }
-      return reply.send(pageJson(await store.driftEntries(filter, pageRequest(query)), driftJson))
-    },
+    async ({ query }, reply) =>
+      reply.send(pageJson(await store.driftEntries(filterOf(query), pageRequest(query)), driftJson)),
   )
 }

@@ -4,11 +4,12 @@ import type { HandlerDefinition } from '../../domain/handler.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import type { PayloadIndex } from '../../domain/payload-index.ts'
 import { OutcomeCountsSchema, outcomeCountsJson, SuggestionsSchema } from '../schemas/event-facets.ts'
+import { eventFields, receivedFields } from '../schemas/event-filter.ts'
 import { OneOf } from '../schemas/schema.ts'
-import { eventFilter, listedFields } from './events.ts'
+import { eventFilter } from './events.ts'
 import type { OpsApp } from './ops-app.ts'
 
-const CountQuery = Type.Object(listedFields, { additionalProperties: false })
+const CountQuery = Type.Object({ ...eventFields, ...receivedFields }, { additionalProperties: false })
 const SuggestQuery = Type.Object(
   {
     field: OneOf(['source', 'type', 'handler', 'path']),

@@ -3,13 +3,13 @@ import { checksumOf } from '../../domain/checksum.ts'
 import { DELIVERY_STATES } from '../../domain/delivery.ts'
 import type { DeliveryFilter, DeliveryQueue, ReplayEvent } from '../../domain/delivery-queue.ts'
 import { HoldfastError } from '../../domain/errors.ts'
-import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventStore } from '../../domain/event-store.ts'
 import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import { isUid } from '../../domain/names.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
-import { MAX_MATCH_LENGTH, MAX_MATCHES, parseMatch } from '../../domain/payload-match.ts'
+import { parseMatch } from '../../domain/payload-match.ts'
+import { eventFields, payloadFields, receivedFields } from '../schemas/event-filter.ts'
 import {
   DeliverySchema,
   deliveryJson,
@@ -20,33 +20,16 @@ import {
   ReplaySchema,
   replayJson,
 } from '../schemas/events.ts'
-import { OneOf, PageOf, pageJson, Time } from '../schemas/schema.ts'
+import { OneOf, PageOf, pageJson, Text } from '../schemas/schema.ts'
 import { noteChange } from './audit.ts'
-import { type OpsApp, pageQuery, pageRequest, Text, timeOf } from './ops-app.ts'
-
-/** Filters by what stands in the list itself, but for the outcome. */
-export const listedFields = {
-  source: Type.Optional(Text('Name of the source')),
-  type: Type.Optional(Text('Event type, or a pattern with *')),
-  status: Type.Optional(OneOf(EVENT_STATUSES)),
-  origin: Type.Optional(OneOf(ORIGINS)),
-  task: Type.Optional(Text("The provider's id of the task")),
-  since: Type.Optional(Time('Received at or after')),
-  until: Type.Optional(Time('Received before')),
-  q: Type.Optional(Text('Part of an id, uid, type or task')),
-}
+import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 const EventQuery = Type.Object(
   {
-    ...listedFields,
+    ...eventFields,
+    ...receivedFields,
     outcome: Type.Optional(OneOf(EVENT_OUTCOMES)),
-    contains: Type.Optional(Text('A text anywhere in the body or the headers, in upper or lower case')),
-    match: Type.Optional(
-      Type.Array(Type.String({ minLength: 1, maxLength: MAX_MATCH_LENGTH }), {
-        maxItems: MAX_MATCHES,
-        description: '`<path>:<value>`: a value at the dotted path in the payload is this; repeatable, all must hold',
-      }),
-    ),
+    ...payloadFields,
     ...pageQuery,
   },
   { additionalProperties: false },
@@ -173,32 +156,12 @@ function notFound(uid: string): never {
   throw new HoldfastError('event_not_found', `there is no event ${uid}`)
 }
 
-export function eventFilter({
-  since,
-  until,
-  match,
-  limit: _limit,
-  cursor: _cursor,
-  ...same
-}: Static<typeof EventQuery>): EventFilter {
-  return {
-    ...same,
-    ...(match !== undefined && { match: match.map(parseMatch) }),
-    ...(since !== undefined && { sinceMs: timeOf('since', since) }),
-    ...(until !== undefined && { untilMs: timeOf('until', until) }),
-  }
-}
+export const eventFilter = ({ match, ...same }: Static<typeof EventQuery>): EventFilter => ({
+  ...filterOf(same),
+  ...(match !== undefined && { match: match.map(parseMatch) }),
+})
 
-const deliveryFilter = ({
-  state,
-  handler,
-  source,
-  event_uid,
-  cause,
-}: Static<typeof DeliveryQuery>): DeliveryFilter => ({
-  ...(state !== undefined && { state }),
-  ...(handler !== undefined && { handler }),
-  ...(source !== undefined && { source }),
+const deliveryFilter = ({ event_uid, ...same }: Static<typeof DeliveryQuery>): DeliveryFilter => ({
+  ...filterOf(same),
   ...(event_uid !== undefined && { eventUid: event_uid }),
-  ...(cause !== undefined && { cause }),
 })

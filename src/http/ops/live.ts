@@ -2,14 +2,15 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { preValidationHookHandler } from 'fastify'
 import type { Logger } from 'pino'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import { EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
+import type { EventSummary } from '../../domain/event.ts'
 import type { LiveEnd, LiveEvents, LiveReader, LiveRequest } from '../../domain/live.ts'
 import { sendProblem } from '../problems.ts'
+import { eventFields } from '../schemas/event-filter.ts'
 import { eventJson } from '../schemas/events.ts'
-import { OneOf, Time } from '../schemas/schema.ts'
+import { Time } from '../schemas/schema.ts'
 import { clientGone } from './client-gone.ts'
 import { EventStream } from './event-stream.ts'
-import { type OpsApp, Text, timeOf } from './ops-app.ts'
+import { filterOf, type OpsApp } from './ops-app.ts'
 
 /** The longest silence of a stream. */
 const HEARTBEAT_MS = 15_000
@@ -18,12 +19,7 @@ const RETRY_MS = 2_000
 
 const Query = Type.Object(
   {
-    source: Type.Optional(Text('Name of the source')),
-    type: Type.Optional(Text('Event type, or a pattern with *')),
-    status: Type.Optional(OneOf(EVENT_STATUSES)),
-    origin: Type.Optional(OneOf(ORIGINS)),
-    task: Type.Optional(Text("The provider's id of the task")),
-    q: Type.Optional(Text('Part of an id, uid, type or task')),
+    ...eventFields,
     since: Type.Optional(Time('Begins with the stored events received at or after; else with the next event')),
     last_event_id: Type.Optional(
       Type.String({
@@ -87,13 +83,13 @@ export function registerLive(app: OpsApp, live: LiveEvents, log: Logger): void {
   )
 }
 
-function requestOf({ last_event_id, since, ...same }: Static<typeof Query>, header: string | undefined): LiveRequest {
+function requestOf({ last_event_id, ...query }: Static<typeof Query>, header: string | undefined): LiveRequest {
   // A client that connects again sends the header with the URL that it began with.
   const id = header === undefined || header === '' ? last_event_id : header
   if (id !== undefined && !/^\d{1,15}$/.test(id))
     throw new HoldfastError('invalid_request', 'the Last-Event-ID is not one that this stream gave')
   return {
-    filter: { ...same, ...(since !== undefined && { sinceMs: timeOf('since', since) }) },
+    filter: filterOf(query),
     ...(id !== undefined && { after: Number(id) }),
   }
 }

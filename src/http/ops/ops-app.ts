@@ -9,7 +9,7 @@ import type {
   RawServerDefault,
 } from 'fastify'
 import { HoldfastError } from '../../domain/errors.ts'
-import { DEFAULT_PAGE_SIZE, MAX_NAME_LENGTH, MAX_PAGE_SIZE } from '../../domain/limits.ts'
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../../domain/limits.ts'
 import type { PageRequest } from '../../domain/page.ts'
 
 /** A Fastify instance whose handlers are typed by their TypeBox schemas. */
@@ -32,9 +32,6 @@ export function clientOf({ id, ip, headers }: FastifyRequest) {
 
 /** Characters of a cursor. */
 const MAX_CURSOR_LENGTH = 512
-
-/** A query parameter that takes any short text. */
-export const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
 
 export const pageQuery = {
   limit: Type.Optional(
@@ -61,11 +58,25 @@ export const pageRequest = ({
 })
 
 /** The schema's format allows a leap second, which JavaScript cannot parse. */
-export function timeOf(parameter: string, text: string): number {
+export function timeOf(field: string, text: string): number {
   const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw new HoldfastError('invalid_request', `query parameter ${parameter} is not a time`)
+  if (Number.isNaN(ms)) throw new HoldfastError('invalid_request', `${field} is not a time`)
   return ms
 }
+
+interface FilterText {
+  readonly limit?: number
+  readonly cursor?: string
+  readonly since?: string
+  readonly until?: string
+}
+
+/** The fields of a request that filter, with their times in milliseconds. */
+export const filterOf = <Given extends FilterText>({ limit: _, cursor: __, since, until, ...same }: Given) => ({
+  ...same,
+  ...(since !== undefined && { sinceMs: timeOf('since', since) }),
+  ...(until !== undefined && { untilMs: timeOf('until', until) }),
+})
 
 const NUMBERS = ['limit', 'wait', 'step']
 /** Query parameters that may be repeated. */

@@ -1,9 +1,8 @@
 import { Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
 import { HoldfastError } from '../../domain/errors.ts'
 import { MAX_PAUSE_REASON, type PausedKind, type PauseService } from '../../domain/pause.ts'
 import { DrainSchema, PauseStateSchema, pausedJson } from '../schemas/pauses.ts'
-import { claimedNameOf, noteChange } from './audit.ts'
+import { askedBy, noteChange } from './audit.ts'
 import type { OpsApp } from './ops-app.ts'
 
 const closed = { additionalProperties: false }
@@ -92,8 +91,6 @@ function registerPausesOf(
     },
   )
 }
-
-const askedBy = (request: FastifyRequest): string => claimedNameOf(request) ?? request.credential?.actor ?? 'nobody'
 
 const unknown = (kind: PausedKind, name: string): HoldfastError =>
   new HoldfastError(kind === 'handler' ? 'handler_not_found' : 'unknown_source', `there is no ${kind} ${name}`)

@@ -10,8 +10,9 @@ import {
   registrationListJson,
   registrationOutcomeJson,
 } from '../schemas/registrations.ts'
+import { Text } from '../schemas/schema.ts'
 import { noteChange } from './audit.ts'
-import { type OpsApp, Text } from './ops-app.ts'
+import type { OpsApp } from './ops-app.ts'
 
 /** Event types of one registration, and characters of its URL. */
 const MAX_EVENTS = 200

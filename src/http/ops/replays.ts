@@ -1,6 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
-import { auditText, MAX_CLAIMED_NAME } from '../../domain/audit.ts'
 import { parseMatch } from '../../domain/payload-match.ts'
 import type { ReplayFilter } from '../../domain/replay-jobs.ts'
 import type { ReplayOrder, ReplayService } from '../../domain/replay-service.ts'
@@ -18,8 +16,8 @@ import {
   replayJobJson,
 } from '../schemas/replays.ts'
 import { PageOf, pageJson } from '../schemas/schema.ts'
-import { CLAIMED_NAME_HEADER, noteChange, noteNoChange } from './audit.ts'
-import { clientOf, type OpsApp, pageQuery, pageRequest, timeOf } from './ops-app.ts'
+import { askedBy, noteChange, noteNoChange } from './audit.ts'
+import { clientOf, filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 const Query = Type.Object(pageQuery, { additionalProperties: false })
 const Params = Type.Object({ id: Type.String() })
@@ -40,7 +38,7 @@ export function registerReplayJobs(app: OpsApp, replays: ReplayService): void {
     },
     async (request, reply) => {
       const { body } = request
-      const order = orderOf(body, askedBy(request))
+      const order = orderOf(body, `${askedBy(request)} from ${clientOf(request).peer}`)
       if (body.dry_run === true) {
         noteNoChange(request)
         const { sample, ...matched } = await replays.dryRun(order)
@@ -97,18 +95,12 @@ export function registerReplayJobs(app: OpsApp, replays: ReplayService): void {
   )
 }
 
-/** Who asks, for the list of replays; the audit has more. */
-function askedBy(request: FastifyRequest): string {
-  const name = auditText(request.headers[CLAIMED_NAME_HEADER]?.toString(), MAX_CLAIMED_NAME)
-  return `${name ?? request.credential?.actor ?? 'unknown'} from ${clientOf(request).peer}`
-}
-
 function orderOf(
   { filter, all = false, handler, per_second, probe = false }: ReplayOrderJson,
   by: string,
 ): ReplayOrder {
   return {
-    filter: filterOf(filter),
+    filter: replayFilter(filter),
     all,
     probe,
     by,
@@ -118,14 +110,12 @@ function orderOf(
 }
 
 /** A dead or discarded outcome means such deliveries: the others of the same events do not run again. */
-function filterOf({ since, until, outcome, match, ...same }: ReplayFilterJson): ReplayFilter {
+function replayFilter({ outcome, match, ...same }: ReplayFilterJson): ReplayFilter {
   const named = outcome === 'dead' || outcome === 'discarded' ? outcome : undefined
   const delivery = named ?? (same.cause === undefined ? undefined : 'dead')
   return {
-    ...same,
+    ...filterOf(same),
     ...(match !== undefined && match.length > 0 && { match: match.map(parseMatch) }),
-    ...(since !== undefined && { sinceMs: timeOf('since', since) }),
-    ...(until !== undefined && { untilMs: timeOf('until', until) }),
     // Each event with a dead delivery has that outcome.
     ...(outcome !== undefined && outcome !== 'dead' && { outcome }),
     ...(delivery !== undefined && { delivery }),

@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { MAX_STAT_POINTS, type ReadStats } from '../../domain/stats.ts'
-import { Time } from '../schemas/schema.ts'
+import { Text, Time } from '../schemas/schema.ts'
 import { StatsSchema, statsJson } from '../schemas/stats.ts'
-import { type OpsApp, Text, timeOf } from './ops-app.ts'
+import { filterOf, type OpsApp } from './ops-app.ts'
 
 const StatsQuery = Type.Object(
   {
@@ -32,16 +32,7 @@ export function registerStats(app: OpsApp, readStats: ReadStats): void {
         response: { 200: StatsSchema },
       },
     },
-    async ({ query: { since, until, step, source } }, reply) =>
-      reply.send(
-        statsJson(
-          await readStats({
-            ...(since !== undefined && { sinceMs: timeOf('since', since) }),
-            ...(until !== undefined && { untilMs: timeOf('until', until) }),
-            ...(step !== undefined && { stepSeconds: step }),
-            ...(source !== undefined && { source }),
-          }),
-        ),
-      ),
+    async ({ query: { step, ...query } }, reply) =>
+      reply.send(statsJson(await readStats({ ...filterOf(query), ...(step !== undefined && { stepSeconds: step }) }))),
   )
 }

@@ -9,12 +9,12 @@ import {
 } from '../../domain/limits.ts'
 import { TASK_STATUSES } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
-import { OneOf, PageOf, pageJson } from '../schemas/schema.ts'
+import { OneOf, PageOf, pageJson, Text } from '../schemas/schema.ts'
 import { TaskSchema, taskJson } from '../schemas/tasks.ts'
 import { noteChange } from './audit.ts'
 import { clientGone } from './client-gone.ts'
 import { longSubmitOf } from './json-body.ts'
-import { type OpsApp, pageQuery, pageRequest, Text } from './ops-app.ts'
+import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 const Body = Type.Object(
   {
@@ -99,9 +99,7 @@ export function registerTasks(app: OpsApp, tasks: TaskService): void {
     '/v1/tasks',
     { schema: { summary: 'Tasks, newest first', tags, querystring: Query, response: { 200: PageOf(TaskSchema) } } },
     async ({ query }, reply) => {
-      const { source, status } = query
-      const filter = { ...(source !== undefined && { source }), ...(status !== undefined && { status }) }
-      return reply.send(pageJson(await tasks.list(filter, pageRequest(query)), taskJson))
+      return reply.send(pageJson(await tasks.list(filterOf(query), pageRequest(query)), taskJson))
     },
   )
 

@@ -1,12 +1,9 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
 import { type DeadCause, HOURS_SHOWN, MAX_COUNTED } from '../../domain/dead-letters.ts'
-import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
-import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
+import { eventFields, receivedFields } from './event-filter.ts'
 import { DeliverySchema } from './events.ts'
-import { OneOf, Time } from './schema.ts'
-
-const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
+import { Text, Time } from './schema.ts'
 
 /** Dead deliveries of one handler and source with one cause. */
 export const DeadCauseSchema = Type.Object({
@@ -32,14 +29,8 @@ export const DeadListSchema = Type.Object({
 
 export const DiscardFilterSchema = Type.Object(
   {
-    source: Type.Optional(Text('Name of the source')),
-    type: Type.Optional(Text('Event type, or a pattern with *')),
-    status: Type.Optional(OneOf(EVENT_STATUSES)),
-    origin: Type.Optional(OneOf(ORIGINS)),
-    task: Type.Optional(Text("The provider's id of the task")),
-    since: Type.Optional(Time('Event received at or after')),
-    until: Type.Optional(Time('Event received before')),
-    q: Type.Optional(Text('Part of an id, uid, type or task')),
+    ...eventFields,
+    ...receivedFields,
     handler: Type.Optional(Text('Name of the handler')),
     cause: Type.Optional(Text('Id of the cause of death')),
   },
@@ -73,7 +64,6 @@ export const EventDiscardedSchema = Type.Object({
 
 export type DeadCauseJson = Static<typeof DeadCauseSchema>
 export type DeadListJson = Static<typeof DeadListSchema>
-export type DiscardFilterJson = Static<typeof DiscardFilterSchema>
 export type DiscardMatchedJson = Static<typeof DiscardMatchedSchema>
 export type DiscardedJson = Static<typeof DiscardedSchema>
 export type EventDiscardedJson = Static<typeof EventDiscardedSchema>

@@ -1,9 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
-import { EVENT_STATUSES, ORIGINS } from '../../domain/event.ts'
-import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
-import { MAX_MATCH_LENGTH, MAX_MATCHES } from '../../domain/payload-match.ts'
 import {
   type Probe,
   REPLAY_STATES,
@@ -13,28 +10,15 @@ import {
   SKIP_REASONS,
 } from '../../domain/replay-jobs.ts'
 import type { Matched } from '../../domain/replay-service.ts'
+import { eventFields, payloadFields, receivedFields } from './event-filter.ts'
 import { EventSchema } from './events.ts'
-import { OneOf, Time } from './schema.ts'
-
-const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
+import { OneOf, Text, Time } from './schema.ts'
 
 export const ReplayFilterSchema = Type.Object(
   {
-    source: Type.Optional(Text('Name of the source')),
-    type: Type.Optional(Text('Event type, or a pattern with *')),
-    status: Type.Optional(OneOf(EVENT_STATUSES)),
-    origin: Type.Optional(OneOf(ORIGINS)),
-    task: Type.Optional(Text("The provider's id of the task")),
-    since: Type.Optional(Time('Received at or after')),
-    until: Type.Optional(Time('Received before')),
-    q: Type.Optional(Text('Part of an id, uid, type or task')),
-    contains: Type.Optional(Text('A text anywhere in the body or the headers, in upper or lower case')),
-    match: Type.Optional(
-      Type.Array(Type.String({ minLength: 1, maxLength: MAX_MATCH_LENGTH }), {
-        maxItems: MAX_MATCHES,
-        description: '`<path>:<value>`: a value at the dotted path in the payload is this; all must hold',
-      }),
-    ),
+    ...eventFields,
+    ...receivedFields,
+    ...payloadFields,
     outcome: Type.Optional(
       OneOf(EVENT_OUTCOMES, 'What became of the event. With dead or discarded only such deliveries run again'),
     ),

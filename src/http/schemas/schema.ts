@@ -1,10 +1,14 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
+import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import type { Page } from '../../domain/page.ts'
 
 /** One of these words. */
 export const OneOf = <const Word extends string>(words: readonly Word[], description?: string) =>
   Type.Unsafe<Word>({ type: 'string', enum: words, ...(description !== undefined && { description }) })
+
+/** A short text of a request. */
+export const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
 
 /** An RFC 3339 time. */
 export const Time = (description?: string) =>
@@ -33,6 +37,6 @@ export const ProblemSchema = Type.Object({
   title: Type.String(),
   status: Type.Integer(),
   detail: Type.Optional(Type.String()),
-  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Why the service is not ready' })),
+  reasons: Type.Optional(Type.Array(Type.String(), { description: 'Every reason, if there are several' })),
 })
 export type ProblemJson = Static<typeof ProblemSchema>
