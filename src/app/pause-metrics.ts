@@ -32,7 +32,7 @@ export function pauseGauges(registers: Registry[], { pauses, handlers, sources }
   })
   new Gauge({
     name: 'holdfast_draining',
-    help: '1 while this process claims no deliveries because an operator drains it; otherwise 0.',
+    help: '1 while this process claims no work because an operator drains it; otherwise 0.',
     registers,
     collect() {
       this.set(pauses.isDraining ? 1 : 0)

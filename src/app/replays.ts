@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Config } from '../domain/config.ts'
+import type { PauseService } from '../domain/pause.ts'
 import type { PlanReplay, ReplayService } from '../domain/replay-service.ts'
 import type { OpenStore } from '../domain/store.ts'
 import { ReplayRunner } from '../replays/replay-runner.ts'
@@ -12,6 +13,7 @@ const IDLE_MS = 1_000
 interface ReplayInputs {
   readonly store: Pick<OpenStore, 'replayJobs' | 'event' | 'deadCauses'>
   readonly routed: Pick<RoutedHandlers, 'handlers'>
+  readonly pauses: Pick<PauseService, 'isDraining'>
   readonly log: Logger
 }
 
@@ -33,7 +35,7 @@ export interface Replays {
 }
 
 /** Makes the replays of many events. They reach the generation of the moment through `generations`. */
-export function wireReplays({ store, routed, log }: ReplayInputs, generations: () => Generations): Replays {
+export function wireReplays({ store, routed, pauses, log }: ReplayInputs, generations: () => Generations): Replays {
   const shared = {
     jobs: store.replayJobs,
     event: (uid: string) => store.event(uid),
@@ -47,6 +49,7 @@ export function wireReplays({ store, routed, log }: ReplayInputs, generations: (
       const { handlerProcesses, handlerConcurrency } = generations().current.parts.config
       return { total: handlerProcesses * handlerConcurrency, of: (handler) => concurrency.get(handler) }
     },
+    isDraining: () => pauses.isDraining,
     onWork: (handlers) => generations().current.dispatcher.wake(handlers),
     idleMs: IDLE_MS,
     log,

@@ -131,7 +131,7 @@ export function wireService(
   const readStatus = statusOf(inputs, { retention, clockWatch, monitoring, deadCauses, pauses }, reloader)
   const telemetry = monitoring.telling(metrics.telemetry)
   const pushes = (source: string): boolean => current().parts.sources.get(source)?.provider.api?.tasks?.pushes !== false
-  const replays: Replays = wireReplays(inputs, reloader)
+  const replays: Replays = wireReplays({ ...inputs, pauses }, reloader)
   const causeNaming: CauseNaming = causeNamingOf(inputs, reloader)
   return {
     ...inputs,
@@ -274,7 +274,7 @@ function pipelineOf(
 }
 
 function tasksOf(
-  { store, telemetry, taskWatch, clock, log, tuning: { breakerPauseMs } }: Service,
+  { store, telemetry, pauses, taskWatch, clock, log, tuning: { breakerPauseMs } }: Service,
   { config, readers }: ServiceParts,
   { reader, pollAnswers }: ReturnType<typeof pipelineOf>,
   { sources }: ConnectedSources,
@@ -289,6 +289,7 @@ function tasksOf(
     maxWaitMs: config.taskMaxWaitMs,
     deadlineMs: config.taskDeadlineMs,
     pollIntervalMs: config.pollIntervalMs,
+    isDraining: () => pauses.isDraining,
     ...(breakerPauseMs !== undefined && { breakerPauseMs }),
     clock,
     random: Math.random,

@@ -110,7 +110,7 @@ export const sourcesResume = command({
 
 export const drain = command({
   name: 'drain',
-  summary: 'Has the running process claim no more deliveries; other replicas go on.',
+  summary: 'Has the running process claim no more deliveries, tasks and replays; other replicas go on.',
   operands: [],
   flags: { off: { help: 'claim again' }, json: jsonFlag },
   run: async ({ flags: { off, json } }, io) => {
@@ -121,4 +121,4 @@ export const drain = command({
 })
 
 const describeDrain = ({ draining }: DrainJson, _view: View): string =>
-  draining ? 'this process claims no more deliveries: what runs finishes\n' : 'this process claims deliveries\n'
+  draining ? 'this process claims no more work: what runs finishes\n' : 'this process claims work\n'

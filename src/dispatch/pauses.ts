@@ -90,9 +90,7 @@ export class Pauses implements PauseService {
   drain(on: boolean): void {
     if (on === this.#isDraining) return
     this.#isDraining = on
-    this.#options.log.warn(
-      on ? 'this process drains: it claims no more deliveries' : 'this process claims deliveries again',
-    )
+    this.#options.log.warn(on ? 'this process drains: it claims no more work' : 'this process claims work again')
     this.#options.onChange()
   }
 

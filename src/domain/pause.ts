@@ -53,7 +53,7 @@ export interface PauseService {
   pause(pause: NewPause): Promise<Pause>
   /** As `PauseStore.resume`. Held deliveries become due soon after. */
   resume(kind: PausedKind, name: string): Promise<Pause | undefined>
-  /** Whether this process claims no more deliveries. It forgets that when it ends. */
+  /** Whether this process claims no deliveries and no tasks, and works on no replay job. It forgets that when it ends. */
   readonly isDraining: boolean
   /** Begins or ends that. Running attempts finish; what is leased ahead is given back. */
   drain(on: boolean): void

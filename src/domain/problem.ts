@@ -34,7 +34,7 @@ export const PROBLEMS = [
   'schema_drift',
   'handler_paused',
   'source_paused',
-  /** This process claims no deliveries. */
+  /** This process claims no work. */
   'draining',
 ] as const
 export type ProblemName = (typeof PROBLEMS)[number]

@@ -103,7 +103,7 @@ const draining: Check = ({ isDraining }) =>
         {
           problem: 'draining',
           severity: 'notice',
-          summary: 'this process claims no deliveries: an operator drains it',
+          summary: 'this process claims no work: an operator drains it',
           count: 1,
           command: 'holdfast drain --off',
         },

@@ -30,6 +30,8 @@ export interface ReplayRunnerOptions {
   readonly event: EventStore['event']
   readonly plan: PlanReplay
   readonly capacity: () => Capacity
+  /** While an operator drains this process, it leaves jobs to others. */
+  readonly isDraining: () => boolean
   /** Called with the handlers that have something to do. */
   readonly onWork: (handlers: readonly string[]) => void
   /** How often to look for jobs that another process may have created. */
@@ -108,8 +110,8 @@ export class ReplayRunner {
 
   /** Resolves with the time until the next one; 0: at once. */
   async pass(): Promise<number> {
-    const { jobs, idleMs, monotonicMs } = this.#options
-    const job = await jobs.lease(this.#lease, LEASE_MS)
+    const { jobs, isDraining, idleMs, monotonicMs } = this.#options
+    const job = isDraining() ? undefined : await jobs.lease(this.#lease, LEASE_MS)
     if (job === undefined) {
       this.#work = undefined
       return idleMs

@@ -33,6 +33,8 @@ export interface SourcePollerOptions {
   readonly pollIntervalMs: number
   /** How long the circuit stays open if the provider does not answer. */
   readonly breakerPauseMs?: number
+  /** While an operator drains this process, it claims no tasks. */
+  readonly isDraining?: () => boolean
   /** How long a claimed task is leased. */
   readonly leaseMs?: number
   readonly clock: Clock
@@ -114,8 +116,9 @@ export class SourcePoller {
   }
 
   async #pass(): Promise<void> {
+    const { isDraining = () => false } = this.#options
     try {
-      while (!this.#isFinishing && !this.#stopping.signal.aborted) {
+      while (!this.#isFinishing && !this.#stopping.signal.aborted && !isDraining()) {
         const free = this.#concurrency - this.#inFlight.size
         const isRateLimited = callableApi(this.#source) !== undefined && this.#throttle.isRateLimited()
         const tasks = free === 0 ? [] : await this.#claim(free, isRateLimited)

@@ -32,6 +32,6 @@ test('sources pause and resume a source, and sources shows which one is paused',
 })
 
 test('drain has the process claim nothing, and with --off claim again', async () => {
-  expect((await holdfast('drain')).out).toContain('claims no more deliveries')
+  expect((await holdfast('drain')).out).toContain('claims no more work')
   expect(JSON.parse((await holdfast('drain', '--off', '--json')).out)).toEqual({ draining: false })
 })

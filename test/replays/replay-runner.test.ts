@@ -33,12 +33,16 @@ async function create(store: OpenStore): Promise<string> {
   return id
 }
 
-const runnerOf = (store: OpenStore, given: { readonly jobs?: ReplayJobs; readonly plan?: PlanReplay } = {}) =>
+const runnerOf = (
+  store: OpenStore,
+  given: { readonly jobs?: ReplayJobs; readonly plan?: PlanReplay; readonly isDraining?: () => boolean } = {},
+) =>
   new ReplayRunner({
     jobs: store.replayJobs,
     event: (uid) => store.event(uid),
     plan,
     capacity: () => ({ total: 1_000, of: () => undefined }),
+    isDraining: () => false,
     onWork: () => {},
     idleMs: IDLE_MS,
     monotonicMs: () => performance.now(),
@@ -50,6 +54,21 @@ async function passes(runner: ReplayRunner): Promise<void> {
   for (let pass = 0; pass < 100; pass++) if ((await runner.pass()) === IDLE_MS) return
   throw new Error('the runner does not come to an end')
 }
+
+test('the runner leaves jobs to other processes while its process drains', async () => {
+  const { store } = await openWith(3)
+  const id = await create(store)
+  let isDraining = true
+  const runner = runnerOf(store, { isDraining: () => isDraining })
+  await passes(runner)
+  expect(await store.replayJobs.find(id)).toMatchObject({ state: 'running', replayed: 0 })
+  expect(await store.replayJobs.lease('another', 1_000)).toMatchObject({ id })
+  await store.replayJobs.end({ key: 1, lease: 'another' }, 'done')
+  isDraining = false
+  const next = await create(store)
+  await passes(runner)
+  expect(await store.replayJobs.find(next)).toMatchObject({ state: 'done', replayed: 3 })
+})
 
 test('the runner replays every event, and comes to rest when no job is left', async () => {
   const { store } = await openWith(100)

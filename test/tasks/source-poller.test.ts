@@ -55,6 +55,17 @@ describe('a stale task', () => {
     expect(await task(id)).toMatchObject({ lastError: null })
   })
 
+  test('is not polled while the process drains, and is afterwards', async () => {
+    let isDraining = true
+    const { provider, track, pass } = await startSourcePoller({ isDraining: () => isDraining })
+    const [id = ''] = await track()
+    await pass(STALE_MS)
+    expect(provider.seen.pollsOf(id)).toBe(0)
+    isDraining = false
+    await pass()
+    expect(provider.seen.pollsOf(id)).toBe(1)
+  })
+
   test('is not polled before it is stale, even if its owner has had it polled before', async () => {
     const { provider, track, pass, tasks } = await startSourcePoller()
     const [id = ''] = await track()

@@ -33,7 +33,7 @@ export function registerPauses(app: OpsApp, { pauses, names }: PauseAnswers): vo
       config: { audit: 'process.drain' },
       schema: {
         summary:
-          'This process claims no more deliveries: running attempts finish, and other replicas go on; on=false ends that',
+          'This process claims no more deliveries, tasks and replays: what runs finishes, and other replicas go on; on=false ends that',
         tags: ['configuration'],
         body: DrainBody,
         response: { 200: DrainSchema },

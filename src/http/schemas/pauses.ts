@@ -20,6 +20,8 @@ export const PauseStateSchema = Type.Object({ name: Type.String(), paused: Pause
 export type PauseStateJson = Static<typeof PauseStateSchema>
 
 export const DrainSchema = Type.Object({
-  draining: Type.Boolean({ description: 'This process claims no deliveries. It forgets that when it ends' }),
+  draining: Type.Boolean({
+    description: 'This process claims no deliveries, tasks and replays. It forgets that when it ends',
+  }),
 })
 export type DrainJson = Static<typeof DrainSchema>
