@@ -4,7 +4,7 @@ import type { Backup } from '../domain/store-backup.ts'
 import { CommandError, command, configOf, EXIT_OK } from './command.ts'
 import { fields, shortDuration, shownFlags, writeAnswer } from './output.ts'
 import { ProgressLine } from './progress-line.ts'
-import { timeIn, type View } from './view.ts'
+import { sizeOf, timeIn, type View } from './view.ts'
 
 export const backup = command({
   name: 'backup',
@@ -13,7 +13,7 @@ export const backup = command({
   flags: shownFlags,
   run: async ({ operands: [file], flags }, io) => {
     const { databaseUrl } = configOf(io, /^DATABASE_URL/)
-    const lines = { bytes: new ProgressLine(io.err, sizeText), rows: new ProgressLine(io.err) }
+    const lines = { bytes: new ProgressLine(io.err, sizeOf), rows: new ProgressLine(io.err) }
     try {
       const made = await io.backUp({
         databaseUrl,
@@ -50,18 +50,11 @@ const answerOf = ({ file, bytes, rows, lastEventAtMs, durationMs }: Backup): Bac
 function describe({ file, bytes, rows, last_event_at, duration_ms }: BackupAnswer, view: View): string {
   return fields(view, [
     ['backup', file],
-    ['size', sizeText(bytes)],
+    ['size', sizeOf(bytes)],
     ['events', String(rows.event ?? 0)],
     ['deliveries', String(rows.delivery ?? 0)],
     ['tasks', String(rows.task ?? 0)],
     ['newest event', last_event_at === null ? 'none' : timeIn(view, last_event_at)],
     ['verified', `read back whole, in ${shortDuration(duration_ms)} with the copy`],
   ])
-}
-
-const UNITS = ['B', 'KB', 'MB', 'GB', 'TB'] as const
-
-function sizeText(bytes: number): string {
-  const at = Math.min(UNITS.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3))
-  return `${(bytes / 1000 ** at).toFixed(at === 0 ? 0 : 1)} ${UNITS[at]}`
 }

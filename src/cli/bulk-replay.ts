@@ -11,6 +11,7 @@ import { type CliIo, CommandError, EXIT_FAILED, EXIT_NOT_FOUND, EXIT_OK } from '
 import { unknownNames } from './lists.ts'
 import type { OpsClient } from './ops-client.ts'
 import { confirm, printable, write, writeJson } from './output.ts'
+import { ProgressLine } from './progress-line.ts'
 import { type Columns, count, spare, state, table, text, time, whole } from './table.ts'
 import { span, type View, viewOf } from './view.ts'
 
@@ -19,8 +20,6 @@ export const replayPath = (id: string): string => `${REPLAYS}/${encodeURICompone
 /** The most events in a second that an operator can ask for. */
 export const MAX_PER_SECOND = 100_000
 const LOOK_MS = 300
-/** Where no terminal shows one line that changes, a line this often. */
-const LINE_MS = 5_000
 
 export interface BulkMode {
   readonly yes: boolean
@@ -99,14 +98,14 @@ async function waitFor(ops: OpsClient, io: CliIo, id: string, { wait, json }: Bu
     const job: ReplayDetailJson = await ops.get(replayPath(id))
     const pending = wait === 'ended' ? job.outcomes.reduce((sum, outcome) => sum + outcome.pending, 0) : 0
     if (!isOpen(job) && pending === 0) {
-      await line.end()
+      line.end()
       return report(io, job, json)
     }
     if (signal.aborted) {
-      await line.end()
+      line.end()
       throw new CommandError(`replay ${id} goes on: holdfast replays show ${id}, or cancel`)
     }
-    await line.show(progressText(job, pending))
+    line.showText(progressText(job, pending))
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
   }
 }
@@ -168,29 +167,6 @@ export function outcomeText(job: ReplayDetailJson, view: View): string {
   ]
     .filter((part) => part !== false)
     .join('')
-}
-
-/** One line on a terminal, which changes; elsewhere a line now and then. */
-class ProgressLine {
-  readonly #stream: NodeJS.WritableStream & { readonly isTTY?: boolean }
-  #shownAtMs = performance.now()
-  #isOpen = false
-
-  constructor(stream: NodeJS.WritableStream) {
-    this.#stream = stream
-  }
-
-  async show(progress: string): Promise<void> {
-    const isTerminal = this.#stream.isTTY === true
-    if (!isTerminal && performance.now() - this.#shownAtMs < LINE_MS) return
-    this.#shownAtMs = performance.now()
-    this.#isOpen = isTerminal
-    await write(this.#stream, isTerminal ? `\r\u001b[K${progress}` : `${progress}\n`)
-  }
-
-  async end(): Promise<void> {
-    if (this.#isOpen) await write(this.#stream, '\r\u001b[K')
-  }
 }
 
 /** Without what is undefined. */

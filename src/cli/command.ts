@@ -33,7 +33,7 @@ export const EXIT_FAILED = 1
 export const EXIT_USAGE = 2
 /** `tasks wait`: the task has ended with another status than `completed`. */
 export const EXIT_NOT_COMPLETED = 3
-/** There is no such event, task, handler, source or registration. */
+/** There is no such event, replay, task, handler, source or registration. */
 export const EXIT_NOT_FOUND = 4
 /** No service answers at the address. `EX_UNAVAILABLE` of sysexits.h. */
 export const EXIT_UNREACHABLE = 69
@@ -234,14 +234,6 @@ export function parseCount(option: string, text: string, max: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
   if (value >= 1 && value <= max) return value
   throw new UsageError(`--${option} is a whole number from 1 to ${max}`)
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-/** Milliseconds from a duration such as `90s`, `15m`, `2h` or `7d`; undefined from anything else. */
-export function durationMs(text: string): number | undefined {
-  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-  return amount === undefined ? undefined : Number(amount) * (UNIT_MS[unit] ?? 0)
 }
 
 /** The JSON object in a file, or on the standard input if the name is `-`. Throws `CommandError` with exit code 2 if there is none. */

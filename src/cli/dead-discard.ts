@@ -1,10 +1,12 @@
 import type { DiscardedJson, DiscardMatchedJson, EventDiscardedJson } from '../http/schemas/dead.ts'
 import { type CliIo, CommandError, command, EXIT_OK, UsageError } from './command.ts'
 import { letterColumns } from './dead-list.ts'
-import { eventPath, timeOf } from './events.ts'
+import { eventFlags, receivedFlags } from './event-flags.ts'
+import { eventPath } from './events.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { confirm, printable, shownFlags, write, writeJson } from './output.ts'
 import { table } from './table.ts'
+import { timesOf } from './times.ts'
 import { viewOf } from './view.ts'
 
 const PATH = '/v1/deliveries/discard'
@@ -19,18 +21,15 @@ export const deadDiscard = command({
     all: { help: 'every dead letter: tells how many and shows some, then asks' },
     cause: { value: '<id>', help: 'those of this cause; dead list names it' },
     handler: { value: '<name>', help: 'of this handler' },
-    source: { value: '<name>', help: 'those of this source' },
-    type: { value: '<type>', help: 'those of events of this type; * stands for anything' },
-    since: { value: '<time>', help: 'those of events received at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
-    until: { value: '<time>', help: 'those of events received before' },
-    q: { value: '<text>', help: 'those of events with this in their id, uid, type or task' },
+    ...eventFlags,
+    ...receivedFlags,
     yes: { help: 'do not ask' },
     'dry-run': { help: 'only tell and show them' },
     ...shownFlags,
   },
   run: async ({ flags, operands: [uid] }, io) => {
-    const { all, yes, 'dry-run': dryRun, utc, json, handler, since, until, ...same } = flags
-    const filter = { ...same, since: timeOf('since', since), until: timeOf('until', until) }
+    const { all, yes, 'dry-run': dryRun, utc, json, handler, ...same } = flags
+    const filter = { ...same, ...timesOf(same) }
     const given = Object.entries(filter).find(([, value]) => value !== undefined)?.[0]
     if (yes && dryRun) throw new UsageError('--yes and --dry-run exclude each other')
     if (uid === undefined) {

@@ -1,9 +1,9 @@
 import type { DeadCauseJson, DeadListJson } from '../http/schemas/dead.ts'
 import type { DeliveryJson } from '../http/schemas/events.ts'
 import { command, UsageError } from './command.ts'
-import { timeOf } from './events.ts'
 import { listFlags, runList } from './lists.ts'
 import { type Columns, count, main, spare, text, time, whole } from './table.ts'
+import { timesOf } from './times.ts'
 
 /** Columns of single dead letters. */
 export const letterColumns: Columns<DeliveryJson> = [
@@ -45,7 +45,7 @@ export const deadList = command({
   run: async ({ flags: { each, limit, cursor, utc, json, since, until, ...same } }, io) => {
     const shown = { limit, cursor, utc, json }
     if (!each) {
-      const filter = { ...same, since: timeOf('since', since), until: timeOf('until', until) }
+      const filter = { ...same, ...timesOf({ since, until }) }
       return runList<DeadCauseJson, DeadListJson>(io, {
         path: '/v1/dead',
         filter,

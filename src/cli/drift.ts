@@ -1,8 +1,8 @@
 import type { DriftJson } from '../http/schemas/drift.ts'
 import { command } from './command.ts'
-import { timeOf } from './events.ts'
 import { listFlags, runList } from './lists.ts'
 import { type Columns, main, spare, text, time, whole } from './table.ts'
+import { timesOf } from './times.ts'
 
 export const drift = command({
   name: 'drift',
@@ -17,7 +17,7 @@ export const drift = command({
     ...listFlags,
   },
   run: async ({ flags: { limit, cursor, utc, json, since, until, ...same } }, io) => {
-    const filter = { ...same, since: timeOf('since', since), until: timeOf('until', until) }
+    const filter = { ...same, ...timesOf({ since, until }) }
     return runList(io, { path: '/v1/drift', filter, columns, limit, cursor, utc, json })
   },
 })

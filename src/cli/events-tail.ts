@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { messageOf } from '../domain/errors.ts'
-import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
+import { EVENT_STATUSES } from '../domain/event.ts'
 import type { EventJson } from '../http/schemas/events.ts'
-import { type CliIo, command, EXIT_OK, jsonFlag, oneOf } from './command.ts'
-import { timeOf } from './events.ts'
+import { type CliIo, command, EXIT_OK, jsonFlag } from './command.ts'
+import { alsoSince, eventFlags } from './event-flags.ts'
 import { followEvents, OpsRetry } from './follow-events.ts'
 import { unknownNames } from './lists.ts'
 import { withOps } from './ops-client.ts'
 import { printable, write } from './output.ts'
+import { timeOf } from './times.ts'
 import { painted, stateCell, timeIn, type View, viewFlags, viewOf } from './view.ts'
 
 export const eventsTail = command({
@@ -15,13 +16,8 @@ export const eventsTail = command({
   summary: 'Shows each event as it is stored, until you end it; waits for a service that goes away, and goes on.',
   operands: [],
   flags: {
-    source: { value: '<name>', help: 'those of this source' },
-    type: { value: '<type>', help: 'those of this type; * stands for anything' },
-    status: oneOf('<status>', EVENT_STATUSES),
-    origin: oneOf('<origin>', ORIGINS),
-    task: { value: '<id>', help: 'about this task of the provider' },
-    q: { value: '<text>', help: 'with this in their id, uid, type or task' },
-    since: { value: '<time>', help: 'also those received since then: RFC 3339, or a while ago as 15m, 2h, 7d' },
+    ...eventFlags,
+    since: alsoSince,
     ...viewFlags,
     json: { ...jsonFlag, help: 'one line of JSON for each event' },
   },

@@ -1,15 +1,16 @@
 import { writeFile } from 'node:fs/promises'
 import { type ErrorDetail, messageOf } from '../domain/errors.ts'
-import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import { bodyField, type EventFixture, FIXTURE_FORMAT } from '../domain/event-fixture.ts'
 import { EVENT_OUTCOMES } from '../domain/outcome.ts'
 import type { EventDetailJson, EventJson, EventPageJson } from '../http/schemas/events.ts'
-import { CommandError, command, durationMs, EXIT_OK, oneOf, UsageError } from './command.ts'
+import { CommandError, command, EXIT_OK, oneOf, UsageError } from './command.ts'
+import { eventFlags, payloadFlags, receivedFlags } from './event-flags.ts'
 import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, printable, shortDuration, shownFlags, write, writeAnswer, writeJson } from './output.ts'
 import { readablePayload } from './payload.ts'
 import { type Columns, count, main, spare, state, table, text, time, whole } from './table.ts'
+import { timesOf } from './times.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/events'
@@ -20,25 +21,14 @@ export const eventsList = command({
   summary: 'Lists events, newest first.',
   operands: [],
   flags: {
-    source: { value: '<name>', help: 'of this source' },
-    type: { value: '<type>', help: 'of this type; * stands for anything' },
-    status: oneOf('<status>', EVENT_STATUSES),
+    ...eventFlags,
     outcome: oneOf('<outcome>', EVENT_OUTCOMES),
-    origin: oneOf('<origin>', ORIGINS),
-    task: { value: '<id>', help: 'about this task of the provider' },
-    since: { value: '<time>', help: 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
-    until: { value: '<time>', help: 'received before' },
-    q: { value: '<text>', help: 'with this in their id, uid, type or task' },
-    contains: { value: '<text>', help: 'with this anywhere in their body or headers, in upper or lower case' },
-    match: {
-      value: '<path>:<value>',
-      repeatable: true,
-      help: 'with this value in their payload, as data.object.customer:cus_1; repeatable, all must hold',
-    },
+    ...receivedFlags,
+    ...payloadFlags,
     ...listFlags,
   },
-  run: async ({ flags: { limit, cursor, utc, json, since, until, ...same } }, io) => {
-    const filter = { ...same, since: timeOf('since', since), until: timeOf('until', until) }
+  run: async ({ flags: { limit, cursor, utc, json, ...given } }, io) => {
+    const filter = { ...given, ...timesOf(given) }
     return runList<EventJson, EventPageJson>(io, {
       path: PATH,
       filter,
@@ -63,26 +53,6 @@ const columns: Columns<EventJson> = [
   spare(state('STATUS', ({ status }) => status)),
   state('OUTCOME', ({ outcome }) => outcome ?? ''),
 ]
-
-/** The time of an option as RFC 3339. The operator gives RFC 3339, or a duration before now. */
-export function timeOf(option: string, text: string | undefined): string | undefined {
-  if (text === undefined) return undefined
-  const agoMs = durationMs(text)
-  const ms = agoMs === undefined ? parseTime(text) : Date.now() - agoMs
-  if (Number.isNaN(ms))
-    throw new UsageError(`--${option} is neither a time (RFC 3339) nor a while such as 15m, 2h or 7d`)
-  return new Date(ms).toISOString()
-}
-
-/** RFC 3339. The time may be left out (then midnight, UTC), and so may the offset (then this machine's). */
-const TIME = /^\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d{2}:\d{2})?)?$/
-
-/** NaN if it is no time. `Date.parse` alone takes `1` for the year 2001, and 30 February for 2 March. */
-function parseTime(text: string): number {
-  const day = text.slice(0, 10)
-  const isDay = !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day)
-  return TIME.test(text) && isDay ? Date.parse(text) : Number.NaN
-}
 
 export const eventsShow = command({
   name: 'events show',

@@ -16,7 +16,7 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [EXIT_FAILED, 'understood, but not done: the service refuses or fails, a replay runs nothing, you answered no'],
   [EXIT_USAGE, 'not understood: an unknown command or option, an invalid value or file, a question without a terminal'],
   [EXIT_NOT_COMPLETED, 'tasks wait: the task has ended, but not as completed'],
-  [EXIT_NOT_FOUND, 'there is no such event, task, handler, source or registration'],
+  [EXIT_NOT_FOUND, 'there is no such event, replay, task, handler, source or registration'],
   [EXIT_UNREACHABLE, 'no service answers at the address'],
   [EXIT_NOT_PERMITTED, 'the service wants a token, or one that may do this'],
   [EXIT_CONFIGURATION, 'a fault in the configuration'],

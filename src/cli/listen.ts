@@ -4,12 +4,14 @@ import type { Agent } from 'undici'
 import { messageOf } from '../domain/errors.ts'
 import type { EventDetailJson } from '../http/schemas/events.ts'
 import { type CliIo, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
-import { eventPath, timeOf } from './events.ts'
+import { alsoSince, eventFlags } from './event-flags.ts'
+import { eventPath } from './events.ts'
 import { endOf, outage } from './events-tail.ts'
 import { followEvents, OpsRetry } from './follow-events.ts'
 import { unknownNames } from './lists.ts'
 import { configuredOps, type OpsClient, ProblemError, withOps } from './ops-client.ts'
 import { printable, shortDuration, write } from './output.ts'
+import { timeOf } from './times.ts'
 
 /** How long the local server may take to answer. */
 const FORWARD_TIMEOUT_MS = 30_000
@@ -36,9 +38,9 @@ export const listen = command({
   operands: [],
   flags: {
     to: { value: '<url>', help: 'POST the events to this URL', required: true },
-    source: { value: '<name>', help: 'those of this source' },
-    type: { value: '<type>', help: 'those of this type; * stands for anything' },
-    since: { value: '<time>', help: 'also those received since then: RFC 3339, or a while ago as 15m, 2h, 7d' },
+    source: eventFlags.source,
+    type: eventFlags.type,
+    since: alsoSince,
     event: { value: '<uid>', help: 'forward this event again, and end' },
     from: { value: '<url>', help: "the ops API of the Holdfast; this machine's unless given" },
     token: { value: '<token>', help: 'its OPS_TOKEN; better set OPS_TOKEN, as others can see the arguments' },

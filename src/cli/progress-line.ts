@@ -24,17 +24,32 @@ export class ProgressLine {
   }
 
   show({ what, done, total }: Progress): void {
-    const isTerminal = this.#err.isTTY === true
     const nowMs = performance.now()
+    if (this.#isDue(nowMs))
+      this.#write(`${what}: ${this.#format(done)} of ${this.#format(total)}${this.#rate(what, done, nowMs)}`)
+  }
+
+  showText(text: string): void {
+    if (this.#isDue(performance.now())) this.#write(text)
+  }
+
+  #isDue(nowMs: number): boolean {
     const isFirst = this.#shownAtMs === undefined
     // A terminal shows each step at once. A log file needs no line for a step that ends soon.
-    const waitMs = isTerminal ? (isFirst ? 0 : REWRITE_INTERVAL_MS) : LINE_INTERVAL_MS
+    const waitMs = this.#isTerminal ? (isFirst ? 0 : REWRITE_INTERVAL_MS) : LINE_INTERVAL_MS
     this.#shownAtMs ??= nowMs
-    if (nowMs - this.#shownAtMs < waitMs) return
+    if (nowMs - this.#shownAtMs < waitMs) return false
     this.#shownAtMs = nowMs
-    const text = `${what}: ${this.#format(done)} of ${this.#format(total)}${this.#rate(what, done, nowMs)}`
-    this.#err.write(isTerminal ? `${REWRITE}${text}` : `${text}\n`)
-    this.#isOpen = isTerminal
+    return true
+  }
+
+  #write(text: string): void {
+    this.#err.write(this.#isTerminal ? `${REWRITE}${text}` : `${text}\n`)
+    this.#isOpen = this.#isTerminal
+  }
+
+  get #isTerminal(): boolean {
+    return this.#err.isTTY === true
   }
 
   #rate(what: string, done: number, nowMs: number): string {

@@ -1,4 +1,3 @@
-import { EVENT_STATUSES, ORIGINS } from '../domain/event.ts'
 import { EVENT_OUTCOMES } from '../domain/outcome.ts'
 import type { ReplayDetailJson, ReplayJobJson, ReplayOrderJson } from '../http/schemas/replays.ts'
 import {
@@ -12,31 +11,21 @@ import {
   replayPath,
 } from './bulk-replay.ts'
 import { type CliIo, CommandError, command, EXIT_OK, oneOf, parseCount, UsageError } from './command.ts'
-import { timeOf } from './events.ts'
+import { eventFlags, payloadFlags, receivedFlags } from './event-flags.ts'
 import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, shownFlags, write, writeAnswer } from './output.ts'
 import { type Columns, count, spare, state, text, time, whole } from './table.ts'
+import { timesOf } from './times.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 /** Which events a replay is for, and how it runs. */
 export const bulkFlags = {
-  source: { value: '<name>', help: 'events of this source' },
-  type: { value: '<type>', help: 'of this type; * stands for anything' },
-  status: oneOf('<status>', EVENT_STATUSES),
+  ...eventFlags,
   outcome: oneOf('<outcome>', EVENT_OUTCOMES),
   cause: { value: '<id>', help: 'with a dead delivery of this cause; only those run' },
-  origin: oneOf('<origin>', ORIGINS),
-  task: { value: '<id>', help: 'about this task of the provider' },
-  since: { value: '<time>', help: 'received at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
-  until: { value: '<time>', help: 'received before' },
-  q: { value: '<text>', help: 'with this in their id, uid, type or task' },
-  contains: { value: '<text>', help: 'with this anywhere in their body or headers, in upper or lower case' },
-  match: {
-    value: '<path>:<value>',
-    repeatable: true,
-    help: 'with this value in their payload, as data.object.customer:cus_1; repeatable, all must hold',
-  },
+  ...receivedFlags,
+  ...payloadFlags,
   all: { help: 'every event, where no filter is given' },
   handler: { value: '<name>', help: 'run this handler only' },
   'per-second': { value: '<n>', help: 'the most events in a second' },
@@ -55,7 +44,7 @@ export async function runBulk(io: CliIo, flags: BulkValues): Promise<number> {
   if (yes && dryRun) throw new UsageError('--yes and --dry-run exclude each other')
   const { source, type, status, outcome, cause, origin, task, q, contains, match } = flags
   const given = { source, type, status, outcome, cause, origin, task, q, contains, match }
-  const times = { since: timeOf('since', since as string), until: timeOf('until', until as string) }
+  const times = timesOf({ since, until } as Parameters<typeof timesOf>[0])
   const filter = filterOf({ ...given, ...times } as Parameters<typeof filterOf>[0])
   if (Object.keys(filter).length === 0 && !all)
     throw new UsageError('say which events: by a filter such as --type or --since, or --all')

@@ -6,7 +6,9 @@ import {
   CommandError,
   command,
   configOf,
+  didYouMean,
   EXIT_FAILED,
+  EXIT_NOT_FOUND,
   EXIT_OK,
   EXIT_USAGE,
   jsonFlag,
@@ -72,7 +74,11 @@ function baseUrl(config: Config, urlFlag: string | undefined, toPublicUrl: boole
 function findSource(config: Config, name: string): SourceConfig {
   const source = config.sources.find((candidate) => candidate.name === name)
   if (source !== undefined) return source
-  throw new CommandError(`there is no source ${name}; SOURCES names ${config.sources.map((s) => s.name).join(', ')}`)
+  const known = config.sources.map((candidate) => candidate.name)
+  throw new CommandError(
+    `there is no source ${name}; SOURCES names ${known.join(', ')}${didYouMean(name, known)}`,
+    EXIT_NOT_FOUND,
+  )
 }
 
 function secretOf(config: Config, source: SourceConfig): string {

@@ -5,7 +5,6 @@ import {
   type Command,
   CommandError,
   command,
-  durationMs,
   EXIT_NOT_COMPLETED,
   EXIT_OK,
   EXIT_TIMEOUT,
@@ -17,6 +16,7 @@ import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, type Shown, shownFlags, write, writeAnswer } from './output.ts'
 import { type Columns, count, main, spare, state, text, time, whole } from './table.ts'
+import { durationMs } from './times.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/tasks'

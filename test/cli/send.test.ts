@@ -108,9 +108,10 @@ test('send names the setting, source or provider that is missing', async () => {
   // A folder without the secret that a first start makes.
   const nothing = { DATABASE_URL: `file:${join(temporaryDirectory(), 'holdfast.db')}` }
   const environment = { ...nothing, SOURCES: 'ai,shop', SOURCE_SHOP_SECRET: 'x'.repeat(24) }
-  expect((await run(['send', 'acme', 'x'], environment)).err).toContain(
-    'there is no source acme; SOURCES names ai, shop',
-  )
+  expect(await run(['send', 'shp', 'x'], environment)).toMatchObject({
+    code: 4,
+    err: expect.stringContaining('there is no source shp; SOURCES names ai, shop; did you mean shop?'),
+  })
   expect((await run(['send', 'ai', 'x'], environment)).err).toContain('SOURCE_AI_SECRET is not set')
   expect((await run(['send', 'shop', 'x'], environment)).err).toContain('there is no provider shop')
   expect(await run(['send', 'ai', 'x'], nothing)).toMatchObject({
