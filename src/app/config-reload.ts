@@ -63,7 +63,7 @@ export class ConfigReload {
     if (!result.ok && result.isStopping) return
     const outcome = result.ok
       ? { outcome: 'done' as const }
-      : { outcome: 'failed' as const, reason: `${result.faults.length} faults` }
+      : { outcome: 'failed' as const, reason: `${result.faults.length} fault${result.faults.length === 1 ? '' : 's'}` }
     await this.#options.audit.record({ action: 'configuration.reload', actor, ...outcome })
   }
 

@@ -159,9 +159,15 @@ export class Reloader {
   }
 
   #noted(result: ReloadResult): ReloadResult {
-    const { ok } = result
-    const isCounted = ok || result.isStopping !== true
-    if (isCounted) this.#last = { ok, succeededAtMs: ok ? this.#options.service.clock() : this.#last.succeededAtMs }
+    const nowMs = this.#options.service.clock()
+    const { succeededAtMs, refused } = this.#last
+    if (result.ok) this.#last = { ok: true, succeededAtMs: nowMs }
+    else if (result.isStopping !== true)
+      this.#last = {
+        ok: false,
+        succeededAtMs,
+        refused: { faults: result.faults, sinceMs: refused?.sinceMs ?? nowMs },
+      }
     return result
   }
 

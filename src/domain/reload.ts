@@ -39,4 +39,6 @@ export interface LastReload {
   readonly ok: boolean
   /** When the configuration in use was loaded. */
   readonly succeededAtMs: number
+  /** Why it was refused, and since when all were. */
+  readonly refused?: { readonly faults: readonly string[]; readonly sinceMs: number }
 }

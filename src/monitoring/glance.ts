@@ -31,6 +31,8 @@ export interface Glance {
   readonly health: ReadonlyMap<string, SourceHealth>
   /** Numbers of the last `RECENT_HOURS`, by source. */
   readonly recent: ReadonlyMap<string, Numbers>
+  /** Of these hours, the events that are not understood, by source. */
+  readonly quarantined: ReadonlyMap<string, number>
   /** Handlers that no running worker has. */
   readonly missingHandlers: readonly string[]
   /** Changes of the last `RECENT_HOURS`, the newest first. */

@@ -72,18 +72,16 @@ const clockOff: Check = ({ clockOffSeconds }) =>
         },
       ]
 
-const reloadFailed: Check = ({ lastReload }) =>
-  lastReload.ok
+const reloadFailed: Check = ({ lastReload: { refused } }) =>
+  refused === undefined
     ? []
-    : [
-        {
-          problem: 'reload_failed',
-          severity: 'warning',
-          summary: 'the last reload was refused; the configuration before it is in use',
-          count: 1,
-          command: 'holdfast reload',
-        },
-      ]
+    : faultsOf(refused.faults, {
+        problem: 'reload_failed',
+        severity: 'warning',
+        summary: 'the last reload was refused; the configuration before it is in use',
+        sinceMs: refused.sinceMs,
+        command: 'holdfast reload',
+      })
 
 const paused: Check = ({ pauses }) =>
   pauses.map(({ kind, name, by, reason, sinceMs }) => ({

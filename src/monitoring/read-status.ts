@@ -2,6 +2,7 @@ import type { Clock } from '../domain/clock.ts'
 import type { Role } from '../domain/config.ts'
 import type { DeadCauses } from '../domain/dead-letters.ts'
 import type { DriftStore } from '../domain/drift-store.ts'
+import type { EventFacets } from '../domain/event-facets.ts'
 import type { PauseService } from '../domain/pause.ts'
 import type { LastReload } from '../domain/reload.ts'
 import type { SourceState } from '../domain/source.ts'
@@ -24,11 +25,14 @@ const RATE_MINUTES = 5
 const MAX_DRIFT = 200
 /** Sources whose state is read; each takes queries. */
 const MAX_SOURCES = 500
+/** Sources whose events that were not understood are counted. */
+const MAX_QUARANTINED = 10
 
 export interface StatusParts {
   readonly store: Pick<StoreHealth, 'faults' | 'warnings' | 'counts' | 'size'> &
     Pick<StatStore, 'statRows'> &
     Pick<DriftStore, 'driftEntries'> & {
+      readonly facets: Pick<EventFacets, 'countByOutcome'>
       readonly replicas: { workers(): readonly { readonly handlers: readonly Named[] | undefined }[] } | undefined
     }
   readonly kind: ServiceStatus['store']['kind']
@@ -69,13 +73,14 @@ export function createReadStatus(parts: StatusParts): ReadStatus {
 async function readStatus(parts: StatusParts, startedAtMs: number): Promise<ServiceStatus> {
   const { store, clock } = parts
   const nowMs = clock()
+  const dayAgoMs = nowMs - (RECENT_HOURS - 1) * STAT_SPANS.hour
   const [counts, size, drift, deadCauses, sources, day, minutes] = await Promise.all([
     inTime(store.counts()),
     inTime(store.size()),
     inTime(store.driftEntries({ sinceMs: nowMs - RECENT_HOURS * STAT_SPANS.hour }, { limit: MAX_DRIFT })),
     inTime(parts.deadCauses()),
     statesOf(parts),
-    inTime(numbersBySource(store, 'hour', nowMs - (RECENT_HOURS - 1) * STAT_SPANS.hour, nowMs)),
+    inTime(numbersBySource(store, 'hour', dayAgoMs, nowMs)),
     inTime(numbersBySource(store, 'minute', nowMs - RATE_MINUTES * STAT_SPANS.minute, nowMs)),
   ])
   const storeFaults = store.faults()
@@ -96,6 +101,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     sources,
     health,
     recent: day ?? new Map(),
+    quarantined: await stillQuarantined(store, day ?? new Map(), startOf('hour', dayAgoMs)),
     missingHandlers: missingHandlers(parts),
     drift: drift?.items ?? [],
   }
@@ -142,7 +148,7 @@ async function numbersBySource(
   fromMs: number,
   nowMs: number,
 ): Promise<ReadonlyMap<string, Numbers>> {
-  const sinceMs = fromMs - (fromMs % STAT_SPANS[span])
+  const sinceMs = startOf(span, fromMs)
   const bySource = new Map<string, Numbers>()
   for await (const { source, numbers } of statRows(store, { span, sinceMs, untilMs: nowMs + 1 })) {
     if (source === SERVICE) continue
@@ -151,6 +157,28 @@ async function numbersBySource(
     sums.addText(numbers)
   }
   return bySource
+}
+
+const startOf = (span: StatSpan, atMs: number): number => atMs - (atMs % STAT_SPANS[span])
+
+/** By source, the events that came quarantined, without those that a replay has understood since, as far as they can be counted. */
+async function stillQuarantined(
+  { facets }: Pick<StatusParts['store'], 'facets'>,
+  recent: ReadonlyMap<string, Numbers>,
+  sinceMs: number,
+): Promise<ReadonlyMap<string, number>> {
+  const came = [...recent].flatMap(([source, { quarantined }]) =>
+    quarantined > 0 ? [[source, quarantined] as const] : [],
+  )
+  const counted = await Promise.all(
+    came.slice(0, MAX_QUARANTINED).map(async ([source, count]) => {
+      const now = await inTime(facets.countByOutcome({ source, status: 'quarantined', sinceMs }))
+      const counts = Object.values(now ?? {})
+      const isKnown = counts.length > 0 && !counts.some(({ more }) => more)
+      return [source, isKnown ? counts.reduce((total, each) => total + each.count, 0) : count] as const
+    }),
+  )
+  return new Map([...came, ...counted])
 }
 
 function recentOf(bySource: ReadonlyMap<string, Numbers>): RecentNumbers {

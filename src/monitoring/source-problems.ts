@@ -1,6 +1,5 @@
 import type { Problem } from '../domain/problem.ts'
-import { type Check, counted, type Glance, RECENT_HOURS, sum } from './glance.ts'
-import type { Numbers } from './numbers.ts'
+import { type Check, counted, RECENT_HOURS, sum } from './glance.ts'
 
 export const sourcesSilent: Check = ({ sources, health }) =>
   [...health].flatMap(([source, { silentSinceMs, usualGapMs }]): readonly Problem[] => {
@@ -50,31 +49,30 @@ export const breakersOpen: Check = ({ sources }) =>
       command: `holdfast tasks list --source ${source} --status pending`,
     }))
 
-export const quarantined: Check = ({ recent }) =>
-  countedBySource(recent, ({ quarantined: count }) => count).map(([source, count]) => ({
-    problem: 'events_quarantined',
-    severity: 'warning',
-    summary: `${counted(count, 'event')} not understood in ${RECENT_HOURS} hours`,
-    count,
-    source,
-    command: `holdfast events list --status quarantined --source ${source}`,
-  }))
+export const quarantined: Check = ({ quarantined: counts }) =>
+  [...counts]
+    .filter(([, count]) => count > 0)
+    .map(([source, count]) => ({
+      problem: 'events_quarantined',
+      severity: 'warning',
+      summary: `${counted(count, 'event')} not understood in ${RECENT_HOURS} hours`,
+      count,
+      source,
+      command: `holdfast events list --status quarantined --source ${source}`,
+    }))
 
 export const tasksExpired: Check = ({ recent }) =>
-  countedBySource(recent, ({ expired }) => expired).map(([source, count]) => ({
-    problem: 'tasks_expired',
-    severity: 'warning',
-    summary: `${counted(count, 'task')} expired in ${RECENT_HOURS} hours`,
-    count,
-    source,
-    command: `holdfast tasks list --status expired --source ${source}`,
-  }))
-
-const countedBySource = (
-  recent: Glance['recent'],
-  countOf: (numbers: Numbers) => number,
-): readonly (readonly [string, number])[] =>
-  [...recent].map(([source, numbers]) => [source, countOf(numbers)] as const).filter(([, count]) => count > 0)
+  [...recent]
+    .map(([source, { expired }]) => [source, expired] as const)
+    .filter(([, count]) => count > 0)
+    .map(([source, count]) => ({
+      problem: 'tasks_expired',
+      severity: 'warning',
+      summary: `${counted(count, 'task')} expired in ${RECENT_HOURS} hours`,
+      count,
+      source,
+      command: `holdfast tasks list --status expired --source ${source}`,
+    }))
 
 export const schemaDrift: Check = ({ drift }) =>
   [...Map.groupBy(drift, ({ source }) => source)].map(([source, entries]) => ({

@@ -115,11 +115,19 @@ test('a reload with faults is refused with all of them, the old configuration st
   const command = await run(['reload'], service.environment)
   expect(command).toMatchObject({ code: 78, out: '' })
   for (const reason of reasons) expect(command.err).toContain(`  - ${reason}\n`)
+  const problems = async (): Promise<unknown[]> => {
+    const { problems: told } = (await (await fetch(`${service.opsUrl}/v1/status`)).json()) as { problems: unknown[] }
+    return told
+  }
+  expect(await eventually(problems, (told) => told.length > 0)).toMatchObject([
+    { problem: 'reload_failed', cause: reasons.join('; ') },
+  ])
 
   for (const name of Object.keys(faulty)) delete service.configured[name]
   Object.assign(service.configured, before)
   expect(await service.post('/v1/reload')).toMatchObject({ status: 200, body: { settings: [] } })
   expect(await metric()).toBe('1')
+  await eventually(problems, (told) => told.length === 0)
 })
 
 test('a setting that only a restart can change keeps its value, and is named until it is as at the start', async () => {

@@ -40,12 +40,13 @@ const well: Glance = {
   sources: new Map([['ai', state]]),
   health: new Map([['ai', health]]),
   recent: new Map([['ai', new Numbers()]]),
+  quarantined: new Map([['ai', 0]]),
   missingHandlers: [],
   drift: [],
 }
 
 /** Numbers with these sums. */
-function numbers(sums: Partial<Pick<Numbers, 'quarantined' | 'expired'>>, refused: Record<string, number> = {}) {
+function numbers(sums: Partial<Pick<Numbers, 'expired'>>, refused: Record<string, number> = {}) {
   const made = Object.assign(new Numbers(), sums)
   for (const [reason, n] of Object.entries(refused)) made.refuse(reason as 'signature_mismatch', n)
   return new Map([['ai', made]])
@@ -98,7 +99,11 @@ describe('a problem', () => {
       { severity: 'notice', handler: 'bill', cause: 'by alice', command: 'holdfast handlers resume bill' },
     ],
     ['draining', { isDraining: true }, { severity: 'notice', command: 'holdfast drain --off' }],
-    ['reload_failed', { lastReload: { ok: false, succeededAtMs: 0 } }, { severity: 'warning' }],
+    [
+      'reload_failed',
+      { lastReload: { ok: false, succeededAtMs: 0, refused: { faults: ['PORT is x', 'HOST is y'], sinceMs: 5 } } },
+      { severity: 'warning', count: 2, cause: 'PORT is x; HOST is y', sinceMs: 5, command: 'holdfast reload' },
+    ],
     ['backlog', { counts: pending(61_000) }, { severity: 'warning', count: 7, sinceMs: NOW_MS - 61_000 }],
     ['backlog', { counts: pending(901_000) }, { severity: 'critical' }],
     [
@@ -141,7 +146,7 @@ describe('a problem', () => {
       { severity: 'notice', source: 'ai', count: 2, sinceMs: 4, cause: 'a.b x: new' },
     ],
     ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
-    ['events_quarantined', { recent: numbers({ quarantined: 4 }) }, { count: 4, source: 'ai' }],
+    ['events_quarantined', { quarantined: new Map([['ai', 4]]) }, { count: 4, source: 'ai' }],
     ['tasks_expired', { recent: numbers({ expired: 2 }) }, { count: 2, source: 'ai' }],
   ])('%s is told of when the parts say %j', (problem, told, expected) => {
     expect(problemsOf({ ...well, ...told })).toMatchObject([{ problem, ...expected }])
@@ -185,10 +190,10 @@ test('dead letters are told of by cause, and those of further causes together', 
 test('problems are told worst first, and of one kind the largest first', () => {
   const told = problemsOf({
     ...well,
-    lastReload: { ok: false, succeededAtMs: 0 },
-    recent: new Map([
-      ['a', Object.assign(new Numbers(), { quarantined: 1 })],
-      ['b', Object.assign(new Numbers(), { quarantined: 3 })],
+    lastReload: { ok: false, succeededAtMs: 0, refused: { faults: ['PORT is x'], sinceMs: 5 } },
+    quarantined: new Map([
+      ['a', 1],
+      ['b', 3],
     ]),
     storeFaults: ['disk full'],
   })

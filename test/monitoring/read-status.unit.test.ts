@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
+import type { OutcomeCounts } from '../../src/domain/event-facets.ts'
 import type { Counts } from '../../src/domain/store-health.ts'
 import { Numbers } from '../../src/monitoring/numbers.ts'
 import { createReadStatus, type StatusParts } from '../../src/monitoring/read-status.ts'
@@ -21,6 +22,11 @@ const noHealth = {
 
 const rowOf = (sums: Partial<Numbers>) => Object.assign(new Numbers(), sums).toText()
 
+const outcomes = (none: number, more = false): OutcomeCounts => {
+  const no = { count: 0, more }
+  return { succeeded: no, pending: no, failing: no, dead: no, discarded: no, none: { count: none, more } }
+}
+
 const parts = (overrides: Partial<StatusParts> = {}): StatusParts => ({
   store: {
     faults: () => [],
@@ -32,6 +38,7 @@ const parts = (overrides: Partial<StatusParts> = {}): StatusParts => ({
       after !== undefined || source !== undefined
         ? []
         : [{ span, atMs: NOW_MS, source: 'ai', writer: 'w', numbers: rowOf({ received: 3, quarantined: 1 }) }],
+    facets: { countByOutcome: async () => outcomes(1) },
     replicas: undefined,
   },
   kind: 'sqlite',
@@ -66,6 +73,14 @@ test('the status has the problems, counts, recent numbers and last event of all 
     handlers: 1,
     workers: undefined,
   })
+})
+
+test('events that a replay has understood since are no problem any more, unless there are too many events to tell', async () => {
+  const withCounts = (found: OutcomeCounts) =>
+    createReadStatus(parts({ store: { ...parts().store, facets: { countByOutcome: async () => found } } }))()
+  const named = async (found: OutcomeCounts) => (await withCounts(found)).problems.map(({ problem }) => problem)
+  expect(await named(outcomes(0))).toEqual(['dead_letters'])
+  expect(await named(outcomes(0, true))).toEqual(['dead_letters', 'events_quarantined'])
 })
 
 test('the status with the store away has what the process itself knows', async () => {
