@@ -7,20 +7,15 @@ import { type Columns, spare, state, table, text, time } from './table.ts'
 import type { View } from './view.ts'
 
 const reasonFlag = { value: '<text>', help: 'why; shown in the lists' } as const
-type Pausable = Pick<HandlerJson | SourceJson, 'name' | 'paused'>
-
-const pauseColumns = <Item extends Pausable>(): Columns<Item> => [
-  time('SINCE', ({ paused }) => paused?.since),
-  text('BY', ({ paused }) => paused?.by),
-  text('REASON', ({ paused }) => paused?.reason),
-]
 
 const handlerColumns: Columns<HandlerJson> = [
   text('NAME', ({ name }) => name),
   state('STATE', ({ paused }) => (paused === null ? 'active' : 'paused')),
   spare(text('SOURCE', ({ source }) => source)),
   text('TYPES', ({ types }) => types.join(', ')),
-  ...pauseColumns<HandlerJson>(),
+  time('SINCE', ({ paused }) => paused?.since),
+  text('BY', ({ paused }) => paused?.by),
+  text('REASON', ({ paused }) => paused?.reason),
 ]
 
 const sourceColumns: Columns<SourceJson> = [
@@ -29,7 +24,11 @@ const sourceColumns: Columns<SourceJson> = [
   spare(text('PROVIDER', ({ provider }) => provider)),
   text('TYPES', ({ types }) => types.join(', ')),
   time('LAST EVENT', ({ last_event_at }) => last_event_at),
-  ...pauseColumns<SourceJson>(),
+  time('SINCE', ({ refusing_since, silent_since, paused }) => refusing_since ?? silent_since ?? paused?.since),
+  text('BY', ({ paused }) => paused?.by),
+  text('REASON', ({ refusing_since, refusing_reason, paused }) =>
+    refusing_since === null ? paused?.reason : refusing_reason,
+  ),
 ]
 
 /** What needs a hand first. */

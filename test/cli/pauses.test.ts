@@ -1,4 +1,7 @@
-import { beforeAll, expect, test } from 'vitest'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { run } from './run.ts'
 import { type LocalService, startLocal } from './service.ts'
 
@@ -29,6 +32,30 @@ test('sources pause and resume a source, and sources shows which one is paused',
   expect((await holdfast('sources', 'resume', 'ai')).out).toBe('ai is resumed\n')
   expect((await holdfast('sources')).out).toMatch(/^ai +(active|silent) /m)
   expect((await holdfast('sources', 'resume', 'none')).code).toBe(4)
+})
+
+test('sources shows since when a source is refused and why', async () => {
+  const source = {
+    name: 'shop',
+    provider: 'shop',
+    types: ['*'],
+    last_event_at: null,
+    silent_since: null,
+    refusing_since: '2026-11-03T04:05:06.000Z',
+    refusing_reason: 'signature_mismatch',
+    paused: null,
+  }
+  const items = [source, { ...source, name: 'quiet', refusing_since: null, silent_since: '2026-11-02T00:00:00.000Z' }]
+  const server = createServer((_, response) => {
+    response.setHeader('content-type', 'application/json').end(JSON.stringify({ items }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const { out } = await run(['sources'], { OPS_PORT: String(port) })
+  expect(out).toMatch(/^shop +refused +shop +\* +- +2026-11-03T04:05:06Z +- +signature_mismatch$/m)
+  expect(out).toMatch(/^quiet +silent +shop +\* +- +2026-11-02T00:00:00Z +- +-$/m)
 })
 
 test('drain has the process claim nothing, and with --off claim again', async () => {
