@@ -164,7 +164,7 @@ describe('a reload', () => {
     expect(results).toMatchObject([{ ok: true }, { ok: true }, { ok: true }])
     // A module may take ten seconds to load.
     expect(performance.now() - startedMs).toBeLessThan(8_000)
-    expect(await service.lines('loaded')).toEqual(['loaded'])
+    expect(new Set(results).size).toBe(1)
     await service.send()
     await service.written(1, 'repaired')
   })
