@@ -1,3 +1,4 @@
+import { expect } from 'vitest'
 import type { DeadFilter, DeadPosition } from '../../src/domain/dead-letters.ts'
 import type { Settlement, Work } from '../../src/domain/delivery.ts'
 import type { ClaimRequest } from '../../src/domain/delivery-queue.ts'
@@ -79,6 +80,15 @@ export async function allPages<Item>(
     cursor = page.nextCursor
   } while (cursor !== undefined)
   return items
+}
+
+/** Says that a list gives what is expected for each filter, in each of the ways in which it is read; names every filter for which it does not. */
+export async function expectAll<Filter>(
+  cases: readonly (readonly [Filter, readonly unknown[]])[],
+  read: (filter: Filter) => Promise<readonly unknown[]>,
+): Promise<void> {
+  for (const [filter, expected] of cases)
+    for (const found of await read(filter)) expect.soft(found, JSON.stringify(filter)).toEqual(expected)
 }
 
 export const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
