@@ -18,6 +18,7 @@ import { escapeText } from './escape-text.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 
 type MatchRow = Row & { readonly key: number; readonly uid: string; readonly size: number }
+type RangeRow = Row & { readonly first: number | null; readonly last: number }
 type PayloadRow = Row & { readonly key: number; readonly headers: string; readonly bytes: Buffer }
 
 const PAYLOADS = {
@@ -62,13 +63,11 @@ export function createReplayMatches(connections: Connections) {
   return {
     async range(filter: ReplayFilter): Promise<KeyRange> {
       checkEventFilter(filter)
-      const [row] = await select<{ first: number | null; last: number } & Row>(
-        connections,
-        'SELECT min(key) AS first, max(key) AS last FROM event',
-        timeRange(filter),
-        '',
-        [],
-      )
+      const within = timeRange(filter)
+      // By the index of times: otherwise the server looks for the first key from the oldest event on.
+      const [from, end] = within.length === 0 ? ['event', ''] : ['(SELECT key FROM event', 'OFFSET 0) AS ranged']
+      const columns = 'SELECT min(key) AS first, max(key) AS last'
+      const [row] = await select<RangeRow>(connections, `${columns} FROM ${from}`, within, end, [])
       return row === undefined || row.first === null ? NO_KEYS : { after: row.first - 1, last: row.last }
     },
 
