@@ -5,7 +5,7 @@ import { type Config, DEDUPE_MODES, type LogStyle, ROLES, type SourceConfig } fr
 import { messageOf } from '../domain/errors.ts'
 import { MAX_RETRY_ATTEMPTS, MAX_TASK_MS, MAX_TIMER_MS } from '../domain/limits.ts'
 import { MAX_KEYS } from '../domain/payload-index.ts'
-import { faultOfPath } from '../domain/payload-match.ts'
+import { faultOfPath, plainPath } from '../domain/payload-match.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type Environment, EnvironmentReader } from './environment.ts'
 import { readOpsAccess } from './ops-access.ts'
@@ -235,7 +235,7 @@ function readSource(
 }
 
 function readKeys(env: EnvironmentReader, name: string): readonly string[] {
-  const keys = [...new Set(env.list(name) ?? [])]
+  const keys = [...new Set((env.list(name) ?? []).map(plainPath))]
   for (const fault of new Set(keys.map(faultOfPath))) if (fault !== undefined) env.fault(`${name} ${fault}`)
   if (keys.length > MAX_KEYS) env.fault(`${name} has more than ${MAX_KEYS} paths`)
   return keys

@@ -19,7 +19,7 @@ export const MAX_MATCH_LENGTH = 2 * MAX_NAME_LENGTH + 1
 export function parseMatch(text: string): PayloadMatch {
   const colon = text.indexOf(':')
   if (colon < 0) throw invalid('must be <path>:<value>, as data.object.customer:cus_1')
-  const path = text.slice(0, colon)
+  const path = plainPath(text.slice(0, colon))
   const value = text.slice(colon + 1)
   const fault = faultOfPath(path)
   if (fault !== undefined) throw invalid(fault)
@@ -27,9 +27,16 @@ export function parseMatch(text: string): PayloadMatch {
   return { path, value }
 }
 
+/** A path without brackets: `items[].sku`, as drift writes it, is `items.sku`, and `items[0].sku` is `items.0.sku`. */
+export function plainPath(path: string): string {
+  const dotted = path.replaceAll(/\[(\d*)\]/g, (_, index: string) => (index === '' ? '' : `.${index}`))
+  return path.startsWith('[') ? dotted.replace(/^\./, '') : dotted
+}
+
 /** Why this is no path into a payload; undefined if it is one. */
 export function faultOfPath(path: string): string | undefined {
   const names = path.split('.')
+  if (path.includes(':')) return 'must have a path without a colon'
   if (names.some((name) => name === '')) return 'must have a path of names with dots between them'
   if (path.length > MAX_NAME_LENGTH) return `must not have a path longer than ${MAX_NAME_LENGTH}`
   return names.length > MAX_PATH_NAMES ? `must not have a path of more than ${MAX_PATH_NAMES} names` : undefined
@@ -53,7 +60,7 @@ export function eachValueAt(
 ): void {
   if (!isForm(body, contentType)) return eachScalarIn(body, path.split('.'), each)
   for (const [field, value] of new URLSearchParams(Buffer.from(body).toString())) {
-    const name = field.replaceAll(/\[([^\]]*)\]/g, '.$1')
+    const name = field.replaceAll('[]', '').replaceAll(/\[([^\]]*)\]/g, '.$1')
     let goesOn = true
     if (name === path) goesOn = each(value)
     else if (path.startsWith(`${name}.`) && /^\s*[[{]/.test(value)) {

@@ -146,11 +146,12 @@ describe('the configuration', () => {
     ])
   })
 
-  test('reads several secrets, newest first, and spells a dash in a source name as an underscore', () => {
+  test('reads secrets newest first, indexed paths without brackets, and a dash in a source name as an underscore', () => {
     const { config } = readConfig({
       SOURCES: 'my-shop',
       SOURCE_MY_SHOP_SECRET: 'new, old',
       SOURCE_MY_SHOP_PROVIDER: 'stripe',
+      SOURCE_MY_SHOP_KEYS: 'items[].sku,items.sku,rows[0].id',
     })
     expect(config.sources).toEqual([
       {
@@ -160,7 +161,7 @@ describe('the configuration', () => {
         secrets: ['new', 'old'],
         types: ['*'],
         dedupe: 'id',
-        keys: [],
+        keys: ['items.sku', 'rows.0.id'],
         expectEvery: 'learned',
       },
     ])
@@ -227,11 +228,7 @@ describe('the configuration', () => {
       /^RETENTION_DEAD_DAYS is 7, less than RETENTION_DAYS \(0: for ever\)/,
     ],
     ['an answer limit of nothing', { ANSWER_LIMIT_BYTES: '0' }, /^ANSWER_LIMIT_BYTES is 0, not a whole number/],
-    [
-      'an indexed path with an empty name',
-      { SOURCE_AI_KEYS: 'data.id,data..id' },
-      /^SOURCE_AI_KEYS must have a path of names with dots between them/,
-    ],
+    ['an indexed path with a colon', { SOURCE_AI_KEYS: 'a:b' }, /^SOURCE_AI_KEYS must have a path without a colon/],
     [
       'a way to tell duplicates that there is not',
       { SOURCE_AI_DEDUPE: 'hash' },

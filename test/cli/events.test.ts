@@ -112,7 +112,7 @@ test('events show shows the payload as it reads, and events list finds it by wha
   "type": "acme.thing",
   "data": {
     "n": 820982911946154508,
-    "who": "J\\u00f6rg \\u202e",
+    "who": "Jörg \\u202e",
     "none": {}
   }
 }

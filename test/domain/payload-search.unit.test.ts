@@ -93,6 +93,9 @@ describe('a condition on a payload', () => {
     ['data.object.lines.tags:b', true],
     ['data.object.lines.tags:c', true],
     ['data.object.lines.0.tags.1:b', true],
+    ['data.object.lines[].id:li_2', true],
+    ['data.object.lines[0].id:li_2', false],
+    ['data.object.lines[].tags[][]:c', true],
     ['data.object.0:zero', true],
     ['data.object.Müller:ü', true],
     ['data.object:cus_1', false],
@@ -104,10 +107,17 @@ describe('a condition on a payload', () => {
   })
 
   test('reads the fields of a form, nested ones by their brackets, and JSON in a field', () => {
-    const form = 'CallSid=CA1&item[price][id]=p1&payload=%7B%22actions%22%3A%5B%7B%22id%22%3A%22b1%22%7D%5D%7D'
-    for (const match of ['CallSid:CA1', 'item.price.id:p1', 'payload.actions.id:b1'])
+    const form =
+      'CallSid=CA1&ids[]=1&ids[]=2&rows[][id]=r1&item[price][id]=p1&payload=%7B%22actions%22%3A%5B%7B%22id%22%3A%22b1%22%7D%5D%7D'
+    for (const match of ['CallSid:CA1', 'ids:2', 'ids[]:1', 'rows.id:r1', 'item.price.id:p1', 'payload.actions.id:b1'])
       expect(matches(match, form, FORM_HEADERS)).toBe(true)
     expect(matches('CallSid:CA2', form, FORM_HEADERS)).toBe(false)
+  })
+
+  test('has a path that begins with an array where the payload is one', () => {
+    for (const match of ['[].id:b', '[1].id:b', 'id:b', '1.id:b'])
+      expect(matches(match, '[{"id":"a"},{"id":"b"}]')).toBe(true)
+    expect(matches('[0].id:b', '[{"id":"a"},{"id":"b"}]')).toBe(false)
   })
 
   test('holds for no body that is not JSON where it would have to be read', () => {
@@ -125,7 +135,7 @@ describe('a condition on a payload', () => {
     expect(matches('a:x', `{"a":${'['.repeat(100_000)}`)).toBe(false)
   })
 
-  test.each(['', 'id', ':1', '.a:1', 'a..b:1', `${'a.'.repeat(16)}a:1`, `a:${'x'.repeat(257)}`])(
+  test.each(['', 'id', ':1', '.a:1', '[]:1', 'a..b:1', `${'a.'.repeat(16)}a:1`, `a:${'x'.repeat(257)}`])(
     'cannot be read from %j',
     (text) => {
       expect(() => parseMatch(text)).toThrow(/^match must/)
