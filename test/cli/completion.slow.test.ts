@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { shellFor } from './completion-shell.ts'
 
-// Both shells must be installed (`apt-get install zsh fish`): without them these tests fail.
+// Both shells must be installed, as .ci/run does: without them these tests fail.
 
 test.each([
   ['holdfast sta', ['status']],

@@ -5,7 +5,7 @@ import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { describeAudit } from './store-contract-audit.ts'
 import { describeBehind } from './store-contract-behind.ts'
-import { describeCauses } from './store-contract-causes.ts'
+import { describeCauses, describeManyCauses } from './store-contract-causes.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeDiscard } from './store-contract-discard.ts'
 import { describeDrift } from './store-contract-drift.ts'
@@ -69,6 +69,11 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describePauses(fixture)
     describeLife(fixture)
   })
+}
+
+/** Those that take long. */
+export function describeFullStore(name: string, open: OpenEmptyStore): void {
+  describeWith(name, open, describeManyCauses)
 }
 
 /** Those of `domain/task-store.ts`. */
