@@ -42,7 +42,11 @@ describe('a handler process', () => {
   })
 
   test('keeps the decision of fail and retryAfter, even if the handler catches what they throw', async () => {
-    expect(await pool().run(work('fail'))).toMatchObject({ outcome: 'rejected', error: 'no such customer' })
+    expect(await pool().run(work('fail'))).toMatchObject({
+      outcome: 'rejected',
+      error: 'no such customer',
+      detail: { stack: [expect.stringMatching(/dispatch\/modules\/.*:\d+:\d+\)?$/)] },
+    })
     expect(await pool().run(work('later'))).toMatchObject({ outcome: 'retry_after', afterMs: 1234 })
   })
 

@@ -188,7 +188,9 @@ function contextOf(running: RunningJob, signal: () => AbortSignal): HandlerConte
     },
     fail: (reason) => {
       const error = reasonText(reason)
-      running.decide({ outcome: 'rejected', error, ...(typeof reason !== 'string' && { detail: detailOf(reason) }) })
+      // Of a text, the place where the handler gave it.
+      const detail = detailOf(typeof reason === 'string' ? new Error(error) : reason)
+      running.decide({ outcome: 'rejected', error, detail })
       throw new Ended(error)
     },
     retryAfter: (ms: unknown) => {
