@@ -150,6 +150,8 @@ test('nothing is made of an order that names what does not exist, or that would 
     [{ filter: { typ: 'x' } }, 400, 'typ'],
     [{ filter: { cause: 'nope' } }, 400, 'no delivery is dead of the cause nope'],
     [{ filter: { outcome: 'nope' } }, 400, 'outcome'],
+    [{ filter: { outcome: 'failing' } }, 400, 'what is failing runs by itself'],
+    [{ filter: { outcome: 'pending' } }, 400, 'what is pending runs by itself'],
     [{ filter: { type: 'x' }, per_second: 0 }, 400, 'per_second'],
     [{}, 400, 'filter'],
   ]
