@@ -166,7 +166,8 @@ function createClient(
 /** The user of this machine, for the audit of the service. */
 function claimedName(): Readonly<Record<string, string>> {
   try {
-    return { 'x-holdfast-user': userInfo().username.replace(/[^\x20-\x7e]/g, '?') }
+    const name = userInfo().username.replace(/\p{Cc}/gu, '?')
+    return { 'x-holdfast-user': Buffer.from(name).toString('latin1') }
   } catch {
     // In a container the user may have no name.
     return {}

@@ -71,6 +71,11 @@ describe('a change over the ops API', () => {
     await ask(`/v1/events/${newUid()}/replay`, { method: 'POST', user: `a\tb${'c'.repeat(100)}` })
     const [entry] = await audit()
     expect(entry?.claimed_name).toBe(`a b${'c'.repeat(61)}`)
+    for (const encoding of ['utf8', 'latin1'] as const) {
+      const user = Buffer.from('Jürgen', encoding).toString('latin1')
+      await ask(`/v1/events/${newUid()}/replay`, { method: 'POST', user })
+      expect((await audit())[0]?.claimed_name).toBe('Jürgen')
+    }
   })
 
   test('is done, answered and logged even if it cannot be recorded', async () => {

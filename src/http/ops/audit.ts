@@ -51,8 +51,21 @@ const CLAIMED_NAME_HEADER = 'x-holdfast-user'
 export const askedBy = (request: FastifyRequest): string =>
   claimedNameOf(request) ?? request.credential?.actor ?? 'unknown'
 
-const claimedNameOf = ({ headers }: FastifyRequest): string | undefined =>
-  auditText(headers[CLAIMED_NAME_HEADER]?.toString(), MAX_CLAIMED_NAME)
+const claimedNameOf = ({ headers }: FastifyRequest): string | undefined => {
+  const sent = headers[CLAIMED_NAME_HEADER]?.toString()
+  return auditText(sent === undefined ? undefined : textOf(sent), MAX_CLAIMED_NAME)
+}
+
+const UTF_8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Node reads the bytes of a header as Latin-1; what clients send is UTF-8, or Latin-1 indeed. */
+function textOf(header: string): string {
+  try {
+    return UTF_8.decode(Buffer.from(header, 'latin1'))
+  } catch {
+    return header
+  }
+}
 
 const ACTION = /^[a-z]+(?:[._][a-z]+)+$/
 
