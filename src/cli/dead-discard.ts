@@ -1,8 +1,9 @@
 import type { DiscardedJson, DiscardMatchedJson, EventDiscardedJson } from '../http/schemas/dead.ts'
-import { type CliIo, CommandError, command, EXIT_OK, UsageError } from './command.ts'
+import { type CliIo, CommandError, command, EXIT_NOT_FOUND, EXIT_OK, UsageError } from './command.ts'
 import { letterColumns } from './dead-list.ts'
 import { eventFlags, receivedFlags } from './event-flags.ts'
 import { eventPath } from './events.ts'
+import { unknownNames } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { confirm, printable, shownFlags, write, writeJson } from './output.ts'
 import { table } from './table.ts'
@@ -69,6 +70,9 @@ async function discardMany(ops: OpsClient, io: CliIo, filter: Filter, mode: Mode
   const { yes, dryRun, utc, json } = mode
   const order = { filter, all: true }
   const found: DiscardMatchedJson = await ops.post(PATH, { ...order, dry_run: true })
+  // One that was removed may have left dead letters.
+  const unknown = found.matched > 0 ? [] : await unknownNames(ops, filter)
+  if (unknown.length > 0) throw new CommandError(unknown.join('; '), EXIT_NOT_FOUND)
   if (dryRun && json) await writeJson(io.out, found)
   else if (dryRun || !(yes && json)) {
     const stream = dryRun ? io.out : io.err

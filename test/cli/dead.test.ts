@@ -96,7 +96,12 @@ test('dead discard by filter tells how many, asks, and says when there are none'
   const unasked = await dead('discard', '--cause', cause)
   expect(unasked.code).toBe(2)
   expect(unasked.err).toContain('nothing was discarded: there is no terminal to ask on, so say --yes')
-  expect(await dead('discard', '--source', 'other', '--yes')).toMatchObject({ code: 0, out: 'nothing was discarded\n' })
+  expect(await dead('discard', '--type', 'other', '--yes')).toMatchObject({ code: 0, out: 'nothing was discarded\n' })
+  expect(await dead('discard', '--source', 'other', '--yes')).toMatchObject({
+    code: 4,
+    out: '',
+    err: expect.stringContaining('there is no source other; known are'),
+  })
   expect(await dead('discard', '--cause', cause, '--yes', '--json')).toMatchObject({ code: 0, err: '' })
   expect(await listed()).toEqual([])
   expect(await dead('discard')).toMatchObject({ code: 2 })
