@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { DAY_MS, durationMs } from '../domain/clock.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -28,8 +29,8 @@ export function addEnvironmentFile(): void {
   Object.assign(process.env, readEnvironment())
 }
 
-const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
-const MAX_DURATION_MS = 366 * UNITS_MS.d
+const MIN_DURATION_MS = 60_000
+const MAX_DURATION_MS = 366 * DAY_MS
 
 /** Reads variables by type and collects all faults and warnings. An empty variable counts as not set, except a list of secrets. */
 export class EnvironmentReader {
@@ -116,9 +117,8 @@ export class EnvironmentReader {
     if (text === undefined) return undefined
     const word = words.find((each) => each === text)
     if (word !== undefined) return word
-    const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-    const ms = Number(count) * (UNITS_MS[unit as keyof typeof UNITS_MS] ?? Number.NaN)
-    if (ms >= UNITS_MS.m && ms <= MAX_DURATION_MS) return ms
+    const ms = durationMs(text) ?? Number.NaN
+    if (ms >= MIN_DURATION_MS && ms <= MAX_DURATION_MS) return ms
     this.fault(
       `${name} is ${text}, not a time from a minute to a year (30m, 1h, 7d)${words.map((each) => ` or ${each}`).join('')}`,
     )

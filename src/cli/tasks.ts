@@ -1,3 +1,4 @@
+import { durationMs } from '../domain/clock.ts'
 import { isTerminal, TASK_STATUSES } from '../domain/task.ts'
 import type { TaskJson } from '../http/schemas/tasks.ts'
 import {
@@ -16,7 +17,6 @@ import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
 import { fields, type Shown, shownFlags, write, writeAnswer } from './output.ts'
 import { type Columns, count, main, spare, state, text, time, whole } from './table.ts'
-import { durationMs } from './times.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/tasks'

@@ -20,6 +20,14 @@ export async function settlesWithin(promise: Promise<unknown>, ms: number): Prom
 
 export const HOUR_MS = 3_600_000
 export const DAY_MS = 24 * HOUR_MS
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: HOUR_MS, d: DAY_MS }
+
+/** Milliseconds from a duration such as `90s`, `15m`, `2h` or `7d`; undefined from anything else. */
+export function durationMs(text: string): number | undefined {
+  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  return amount === undefined ? undefined : Number(amount) * (UNIT_MS[unit] ?? 0)
+}
+
 /** The latest time that a `Date` can hold. */
 export const MAX_TIME_MS = 8.64e15
 

@@ -8,10 +8,10 @@ import type { SourceHealth } from '../domain/source-health.ts'
 import type { Counts, StoreSize } from '../domain/store-health.ts'
 import type { Numbers } from './numbers.ts'
 
-/** Over how many hours events that were not understood, and tasks that expired, are told of. */
+/** How many hours the numbers in problems cover: events not understood, tasks expired, requests refused, shapes changed. */
 export const RECENT_HOURS = 24
 
-/** What the parts of the service tell, at one moment. What could not be read is undefined, or missing. */
+/** What the parts of the service say at one moment, from which the checks find problems. What could not be read is undefined, or missing. */
 export interface Glance {
   readonly nowMs: number
   readonly storeFaults: readonly string[]

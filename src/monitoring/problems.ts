@@ -9,8 +9,8 @@ const MIB = 1024 * 1024
 /** Less free space on the disk of the store is low; and critical below the smaller number. */
 const LOW_DISK_BYTES = 1024 * MIB
 const CRITICAL_DISK_BYTES = 128 * MIB
-/** Causes of dead letters that are told of one by one; the others are told of together. */
-const MAX_TOLD_CAUSES = 5
+/** Causes of dead letters that are a problem each; all further ones are one problem together. */
+const MAX_SINGLE_CAUSES = 5
 
 /** The problems of the service, the worst first. */
 export const problemsOf = (glance: Glance): readonly Problem[] =>
@@ -126,7 +126,7 @@ const backlog: Check = ({ counts, nowMs }) => {
 
 /** The causes with most deaths one by one, then all other dead letters. */
 const deadLetters: Check = ({ counts, deadCauses }) => {
-  const told = deadCauses.slice(0, MAX_TOLD_CAUSES).map(
+  const told = deadCauses.slice(0, MAX_SINGLE_CAUSES).map(
     ({ id, signature, handler, source, count, isCapped, firstAtMs }): Problem => ({
       problem: 'dead_letters',
       severity: 'warning',
@@ -142,7 +142,7 @@ const deadLetters: Check = ({ counts, deadCauses }) => {
   const isAllCounted = deadCauses.every(({ isCapped }) => !isCapped)
   const others = isAllCounted
     ? (counts?.deliveries.dead ?? 0) - sum(told.map(({ count }) => count))
-    : sum(deadCauses.slice(MAX_TOLD_CAUSES).map(({ count }) => count))
+    : sum(deadCauses.slice(MAX_SINGLE_CAUSES).map(({ count }) => count))
   if (others <= 0) return told
   const summary = counted(others, told.length === 0 ? 'dead letter' : 'other dead letter')
   return [

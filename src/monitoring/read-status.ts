@@ -17,7 +17,7 @@ import { statRows, timesOf } from './read-stats.ts'
 import { SERVICE } from './stats-recorder.ts'
 
 /** What the store does not tell within this time is left out. */
-const PATIENCE_MS = 2_000
+const TIMEOUT_MS = 2_000
 /** How long after it was read an answer is given again, so that many pages that show it cost one reading. */
 const FRESH_MS = 1_000
 const RATE_MINUTES = 5
@@ -124,7 +124,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
 async function inTime<Value>(value: Promise<Value>): Promise<Value | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), PATIENCE_MS).unref()
+    timer = setTimeout(() => resolve(undefined), TIMEOUT_MS).unref()
   })
   try {
     return await Promise.race([value.catch(() => undefined), late])

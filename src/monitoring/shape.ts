@@ -6,12 +6,12 @@ import { KINDS, kindNames, type Outline, parentOf, VALUES } from './outline.ts'
 /**
  * The shape of the payloads of one source and type, learned from their outlines. The rule for changes is made for few false alarms:
  *
- * - Nothing is told of a path whose parent was looked at fewer than `LEARNED_LOOKS` times (after a week: `SLOW_LOOKS`).
- * - A path or kind that was never seen is told once it was there in `CONFIRMED_LOOKS` looks, and in half of all looks since its first.
+ * - A path does not change while its parent was looked at fewer than `LEARNED_LOOKS` times (after a week: `SLOW_LOOKS`).
+ * - A path or kind that was never seen is new once it was there in `CONFIRMED_LOOKS` looks, and in half of all looks since its first.
  *   One that stays rare is learned without a word: it is an optional field.
  * - A path has vanished if it was there in nearly all looks, and is then missing in `MISSED_LOOKS` looks one after the other. If it is
  *   there as null instead, its kind has changed to null. Otherwise null is like a missing path.
- * - A path counts only in looks that have its parent. So of a new or vanished object only the object itself is told.
+ * - A path counts only in looks that have its parent. So a new or vanished object is one change, whatever is in it.
  */
 export interface ShapeChange {
   readonly path: string

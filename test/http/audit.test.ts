@@ -66,6 +66,12 @@ describe('a change over the ops API', () => {
     ])
   })
 
+  test('is not in the audit where nothing was left to change: the index of payloads is complete', async () => {
+    const { ask, audit } = await start()
+    expect((await ask('/v1/payload-index/continue', { method: 'POST' })).status).toBe(200)
+    expect(await audit()).toEqual([])
+  })
+
   test('records the name that its client claims in one bounded line', async () => {
     const { ask, audit } = await start()
     await ask(`/v1/events/${newUid()}/replay`, { method: 'POST', user: `a\tb${'c'.repeat(100)}` })

@@ -1,6 +1,6 @@
 import type { PayloadIndex } from '../../domain/payload-index.ts'
 import { PayloadIndexSchema, payloadIndexJson } from '../schemas/payload-index.ts'
-import { noteChange } from './audit.ts'
+import { noteChange, noteNoChange } from './audit.ts'
 import type { OpsApp } from './ops-app.ts'
 
 /** How long one request goes on with steps of indexing. */
@@ -31,7 +31,8 @@ export function registerPayloadIndex(app: OpsApp, index: PayloadIndex): void {
       const endMs = performance.now() + MAX_INDEXING_MS
       let steps = 0
       while (performance.now() < endMs && (await index.indexStep())) steps++
-      noteChange(request, { target: 'payload index', count: steps })
+      if (steps > 0) noteChange(request, { target: 'payload index', count: steps })
+      else noteNoChange(request)
       return reply.send(payloadIndexJson(await index.indexedPaths()))
     },
   )

@@ -17,8 +17,6 @@ const OPEN_BY_INDEX = `(
   )
 ) AS d`
 
-export type SearchOutcomes = ReturnType<typeof prepareSearchOutcomes>
-
 /** Lists the events of an outcome that deliveries lead to, those that arrived last first. */
 export function prepareSearchOutcomes(statements: StatementCache) {
   const fewOpen = (): boolean => Number(statements.all(TALLY_OPEN, [], '', [])[0]?.n) <= MAX_DELIVERIES_READ
