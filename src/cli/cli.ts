@@ -158,12 +158,22 @@ async function run(argv: readonly string[], io: CliIo): Promise<number> {
   try {
     return await command.run(args, io)
   } catch (error) {
-    await write(io.err, `holdfast ${command.name}: ${printable(messageOf(error))}\n`)
+    const [message = ''] = error instanceof ConfigurationError ? error.message.split('\n') : [messageOf(error)]
+    await write(io.err, `holdfast ${command.name}: ${printable(message)}\n`)
     if (error instanceof UsageError) await write(io.err, usageLine(command))
-    if (error instanceof ProblemError)
-      await write(io.err, error.reasons.map((reason) => `  - ${printable(reason)}\n`).join(''))
+    await write(
+      io.err,
+      reasonsOf(error)
+        .map((reason) => `  - ${printable(reason)}\n`)
+        .join(''),
+    )
     return exitCodeOf(error)
   }
+}
+
+function reasonsOf(error: unknown): readonly string[] {
+  if (error instanceof ConfigurationError) return error.faults
+  return error instanceof ProblemError ? error.reasons : []
 }
 
 function exitCodeOf(error: unknown): number {

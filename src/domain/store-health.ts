@@ -3,7 +3,7 @@ import type { TaskStatus } from './task.ts'
 
 export interface Counts {
   readonly deliveries: Readonly<Record<DeliveryState, number>>
-  /** When the oldest delivery that is due was due (ms since the epoch); undefined if none is due. */
+  /** When the oldest delivery that is due, of a handler that is not paused, was due (ms since the epoch); undefined if none is due. */
   readonly oldestDueAtMs: number | undefined
   readonly tasks: Readonly<Record<TaskStatus, number>>
 }

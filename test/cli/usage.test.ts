@@ -167,6 +167,12 @@ test.each([
   expect(err).toContain(reason)
 })
 
+test('faults of the configuration that a command reads are told one a line, with exit code 78', async () => {
+  const { code, err } = await run(['status'], { OPS_PORT: 'abc', OPS_HOST: '', METRICS_OPEN: 'maybe' })
+  expect(code).toBe(78)
+  expect(err).toBe('holdfast status: 1 configuration fault:\n  - OPS_PORT is abc, not a whole number from 0 to 65535\n')
+})
+
 test('a configuration fault that only the service reads keeps no command from sending its request', async () => {
   const port = await freePort()
   const { code, err } = await run(['events', 'list'], { OPS_PORT: port, SOURCE_AI_SECRET: 'short', ROLE: 'none' })

@@ -42,6 +42,19 @@ export function describePauses({ store, now, pass }: Fixture): void {
     })
   })
 
+  test('a delivery of a paused handler does not count as due, and does again after the resume', async () => {
+    await store().append(newEvent({ receivedAtMs: START_MS - 70, handlers: ['paused'] }))
+    await store().append(newEvent({ receivedAtMs: START_MS - 30, handlers: ['other'] }))
+    const oldest = async () => (await store().counts()).oldestDueAtMs
+    // A store may answer from a cache of a few seconds.
+    const expectOldest = (atMs: number) => expect.poll(oldest, { timeout: 5_000 }).toBe(atMs)
+    await expectOldest(START_MS - 70)
+    await store().pauses.pause({ kind: 'handler', name: 'paused', by: 'alice' })
+    await expectOldest(START_MS - 30)
+    await store().pauses.resume('handler', 'paused')
+    await expectOldest(START_MS - 70)
+  })
+
   describe('a delivery that is settled as held', () => {
     test('is pending as before its claim: no attempt is counted or recorded, and its last error stays', async () => {
       const uid = await append()

@@ -70,7 +70,7 @@ test('a claim and the counts read no more rows beside a long reader, however muc
     `SELECT * FROM claim_4(${now()}, '[{"name":"a","limit":10}]', 10, 10, 'l', 1000, 5, 'lost', 'none', 'corrupt', NULL, false, NULL)`
   const statements = {
     claim,
-    oldest: () => `SELECT oldest_due_1(${now()})`,
+    oldest: () => `SELECT oldest_due_2(${now()})`,
     fold: () => `SELECT fold_tally_1(${now()})`,
     counts: () => 'SELECT * FROM counts_1()',
   }

@@ -7,7 +7,7 @@ import { unlessDamaged } from './errors.ts'
 const TALLY = { name: 'tally', text: 'SELECT state, n FROM counts_1()' }
 const OLDEST_DUE = {
   name: 'oldest-due',
-  text: 'SELECT oldest_due_1(now) AS due_at, now FROM (SELECT clock_1($1) AS now) AS clock',
+  text: 'SELECT oldest_due_2(now) AS due_at, now FROM (SELECT clock_1($1) AS now) AS clock',
 }
 const FOLD = { name: 'fold-tally', text: 'SELECT fold_tally_1(clock_1($1))' }
 

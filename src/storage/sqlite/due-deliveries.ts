@@ -33,7 +33,7 @@ export function prepareNextDue(db: DatabaseSync): (nowMs: number) => number | un
   return (nowMs) => numberOrUndefined(select.get(nowMs)?.due_at)
 }
 
-/** The due time of the oldest delivery that is due now. */
+/** The due time of the oldest delivery that is due now, and whose handler is not paused. */
 export function prepareOldestDue(db: DatabaseSync): (nowMs: number) => number | undefined {
   const select = db.prepare(`
     ${PENDING_HANDLERS}
@@ -43,6 +43,7 @@ export function prepareOldestDue(db: DatabaseSync): (nowMs: number) => number | 
         WHERE state = 'pending' AND handler = pending.handler AND isolated = isolation.isolated
       ) AS due_at
       FROM pending, isolation WHERE pending.handler IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM pause WHERE kind = 'handler' AND name = pending.handler)
     ) WHERE due_at <= ?1
   `)
   return (nowMs) => numberOrUndefined(select.get(nowMs)?.due_at)

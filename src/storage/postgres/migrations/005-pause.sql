@@ -13,3 +13,26 @@ CREATE TABLE pause (
 -- The source for whose pause a pending delivery waits. Without a meaning in other states.
 ALTER TABLE delivery ADD COLUMN held_for text COLLATE "C";
 CREATE INDEX delivery_held ON delivery (held_for, key) WHERE state = 'pending' AND held_for IS NOT NULL;
+
+-- When the oldest pending delivery came due whose handler is not paused; NULL: none is due.
+CREATE FUNCTION oldest_due_2(p_now bigint) RETURNS bigint LANGUAGE plpgsql
+  SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE
+  v_closed bigint := pg_sequence_last_value('floor_closed');
+  v_handlers text[] := ARRAY(
+    SELECT h.name FROM known_handler AS h
+    WHERE NOT EXISTS (SELECT FROM pause AS p WHERE p.kind = 'handler' AND p.name = h.name)
+  );
+  v_start record;
+BEGIN
+  SELECT * INTO v_start FROM starts_1(pending_queues_1(v_handlers), v_closed);
+  RETURN (
+    SELECT min(f.due_at) FROM unnest(v_handlers) WITH ORDINALITY AS h (name, at) CROSS JOIN (VALUES (1), (2)) AS k (kind)
+    CROSS JOIN LATERAL (
+      SELECT q.due_at FROM delivery AS q
+      WHERE q.state = 'pending' AND q.handler = h.name AND q.isolated = (k.kind = 2) AND q.due_at <= p_now
+        AND (q.due_at, q.key) >= (v_start.ats[h.at * 2 - 2 + k.kind], v_start.keys[h.at * 2 - 2 + k.kind])
+      ORDER BY q.due_at, q.key LIMIT 1
+    ) AS f
+  );
+END $$;
