@@ -3,7 +3,9 @@ import { type Check, counted, RECENT_HOURS, sum } from './glance.ts'
 
 export const sourcesSilent: Check = ({ sources, health }) =>
   [...health].flatMap(([source, { silentSinceMs, usualGapMs }]): readonly Problem[] => {
-    const sinceMs = silentSinceMs ?? sources.get(source)?.silentSinceMs
+    const state = sources.get(source)
+    const sinceMs = silentSinceMs ?? state?.silentSinceMs
+    const canAskProvider = typeof state?.breaker === 'string'
     if (sinceMs === undefined) return []
     return [
       {
@@ -14,7 +16,9 @@ export const sourcesSilent: Check = ({ sources, health }) =>
         sinceMs,
         ...(usualGapMs !== undefined && { cause: `usually one every ${Math.ceil(usualGapMs / 60_000)} min` }),
         source,
-        command: `holdfast registrations list --source ${source}`,
+        command: canAskProvider
+          ? `holdfast registrations list --source ${source}`
+          : `holdfast events list --source ${source} --limit 5`,
       },
     ]
   })

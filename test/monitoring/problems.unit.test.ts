@@ -119,7 +119,12 @@ describe('a problem', () => {
     [
       'source_silent',
       { health: new Map([['shop', { ...health, silentSinceMs: 9, usualGapMs: 90_000 }]]) },
-      { source: 'shop', sinceMs: 9, cause: 'usually one every 2 min' },
+      {
+        source: 'shop',
+        sinceMs: 9,
+        cause: 'usually one every 2 min',
+        command: 'holdfast events list --source shop --limit 5',
+      },
     ],
     ['disk_low', { size: { bytes: 1, freeBytes: 2 ** 29 } }, { severity: 'warning' }],
     [
