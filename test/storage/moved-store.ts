@@ -63,6 +63,10 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead', cause: { ...cause, handler: 'b' } })])
   await store.replay({ eventUid: known.uid, handlers: ['b', 'late'], status: 'accepted', reasons: [], id: newUid() })
   await replayByJob(store, 'bulk')
+  await store.settle([settlement(await one('bulk'), { ...failed, verdict: 'dead' })])
+  const [dead] = (await store.deliveries({ state: 'dead', handler: 'bulk' }, { limit: 1 })).items
+  if (dead === undefined) throw new Error('nothing is dead')
+  await store.replay({ eventUid: dead.eventUid, handlers: ['bulk'], status: 'accepted', reasons: [], id: newUid() })
   const entry = { source: 'stripe', type: 'a\0b', path: 'a.\ud800', atMs: START_MS, event: known.uid } as const
   await store.saveShape({
     source: 'stripe',
@@ -137,18 +141,21 @@ export interface Everything {
   readonly counts: unknown
   readonly tasks: readonly unknown[]
   readonly taskBySourceAndId: readonly unknown[]
+  readonly replays: readonly unknown[]
 }
 
 /** All that a store tells of what it holds. */
 export async function everythingIn(store: OpenStore): Promise<Everything> {
   const listed = await allPages((page) => store.events({}, page), 200)
   const tasks = await allPages((page) => store.tasks({}, page), 200)
+  const replays = await allPages((page) => store.replayJobs.list(page), 200)
   return {
     events: await eachOf(listed, ({ uid }) => store.event(uid)),
     bodies: await eachOf(listed, async ({ uid }) => Buffer.from(await store.body(uid)).toString('base64')),
     deliveries: await allPages((page) => store.deliveries({}, page), 200),
     counts: await store.counts(),
     tasks,
+    replays: await eachOf(replays, ({ id }) => store.replayJobs.find(id)),
     taskBySourceAndId: await eachOf(tasks, ({ source, uid, id }) => store.task(source, id ?? uid)),
   }
 }

@@ -172,6 +172,16 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
   pause: readBack('pause'),
 }
 
+/** Adds the rows, or writes them again. */
+export const INSERT_TALLIES: Statement = {
+  name: 'move-insert-replay-tally',
+  text: `
+    INSERT INTO replay_tally (replay, handler, state, n)
+    SELECT replay, handler, state, n FROM json_to_recordset($1) AS x (replay bigint, handler text, state text, n bigint)
+    ON CONFLICT (replay, handler, state) DO UPDATE SET n = excluded.n
+  `,
+}
+
 const FILLED = [
   'event',
   'event_key',

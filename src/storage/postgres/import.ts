@@ -12,12 +12,21 @@ import {
   type MovedValue,
   type MovePosition,
 } from '../shared/moved-rows.ts'
+import type { ReplayTally } from '../shared/replays.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { DatabaseClock } from './clock.ts'
 import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections, type Query, type Row } from './connections.ts'
 import { escapeText } from './escape-text.ts'
-import { ADVANCE_KEYS, HOLDS_ANYTHING, INSERTS, POSITIONS, READS, type WrittenTable } from './import-statements.ts'
+import {
+  ADVANCE_KEYS,
+  HOLDS_ANYTHING,
+  INSERT_TALLIES,
+  INSERTS,
+  POSITIONS,
+  READS,
+  type WrittenTable,
+} from './import-statements.ts'
 import { migrate } from './migrate.ts'
 import { createStats } from './stats.ts'
 
@@ -46,6 +55,8 @@ export interface Import {
   readonly write: (table: WrittenTable, after: MovePosition, rows: readonly MovedRow[]) => Promise<void>
   /** Adds rows of the numbers over time, or writes them again. */
   readonly writeStats: (rows: readonly StatRow[]) => Promise<void>
+  /** Adds rows of what was taken from replay jobs, or writes them again. */
+  readonly writeTallies: (rows: readonly ReplayTally[]) => Promise<void>
   /** The next rows in order of key; empty after the last one. */
   readonly read: (table: MovedTable, after: MovePosition) => Promise<readonly MovedRow[]>
   /** Lets services use the database: sets its counts, and has new keys follow the moved ones. */
@@ -101,6 +112,8 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
 
     writeStats: createStats(connections).recordStats,
 
+    writeTallies: createWriteTallies(connections),
+
     async read(table, { key, ordinal }) {
       const rows = await connections.run('move', READS[table], isByOrdinal(table) ? [key, ordinal] : [key])
       return rows.map((row) => rowOf(table, row))
@@ -139,6 +152,13 @@ async function begin(query: Query, origin: string, nowMs: number, schema: string
   await query('INSERT INTO move (origin, started_at) VALUES ($1, $2)', [origin, nowMs])
   return false
 }
+
+const createWriteTallies =
+  (connections: Connections): Import['writeTallies'] =>
+  async (rows) => {
+    const json = rows.map(({ handler, ...row }) => ({ ...row, handler: escapeText(handler) }))
+    await connections.run('move', INSERT_TALLIES, [JSON.stringify(json)])
+  }
 
 function valuesOf(table: WrittenTable, rows: readonly MovedRow[]) {
   let offset = 1

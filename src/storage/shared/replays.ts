@@ -122,6 +122,9 @@ export const leasedReplayOf = (
   outstanding: new Map(outstanding.map(({ handler, n }) => [handler, n])),
 })
 
+/** A row of `replay_tally`: how many deliveries to a handler had ended in a state when they were taken from the job. */
+export type ReplayTally = Readonly<{ replay: number; handler: string; state: string; n: number }>
+
 /** What a batch adds to its job. */
 export interface BatchEffect {
   readonly replayed: number

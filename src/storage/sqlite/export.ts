@@ -14,6 +14,7 @@ import {
   type MovePosition,
   sizeOf,
 } from '../shared/moved-rows.ts'
+import type { ReplayTally } from '../shared/replays.ts'
 import { openForReading } from './connection.ts'
 import { prepareReadStats } from './stats.ts'
 
@@ -33,6 +34,8 @@ export interface Export {
   readonly read: (table: MovedTable, after: MovePosition) => readonly MovedRow[]
   /** The numbers over time, page by page. */
   readonly statRows: (query: StatQuery) => readonly StatRow[]
+  /** What later replays and retention took from jobs, page by page. */
+  readonly replayTallies: (after: ReplayTally | undefined) => readonly ReplayTally[]
   readonly close: () => void
 }
 
@@ -75,12 +78,22 @@ export function openExport(path: string): Export {
       return batch
     },
     statRows: prepareReadStats(db).statRows,
+    replayTallies: prepareReadTallies(db),
     close: () => db.close(),
   }
 }
 
 /** Bodies are read through their events, so that the export finds an event whose body is missing. */
 const storedIn = (table: MovedTable): string => (table === 'event_body' ? 'event' : table)
+
+function prepareReadTallies(db: DatabaseSync): Export['replayTallies'] {
+  const select = db.prepare(`
+    SELECT replay, handler, state, n FROM replay_tally WHERE (replay, handler, state) > (?, ?, ?)
+    ORDER BY replay, handler, state LIMIT ${MAX_MOVE_ROWS}
+  `)
+  return ({ replay, handler, state } = { replay: 0, handler: '', state: '', n: 0 }) =>
+    select.all(replay, handler, state) as ReplayTally[]
+}
 
 function selectOf(table: MovedTable): string {
   const columns = columnsOf(table)

@@ -7,6 +7,7 @@ import { MOVED_TABLES, type MoveOutcome, type MoveProgress, type MoveRequest } f
 import { type Import, openImport } from '../postgres/import.ts'
 import type { WrittenTable } from '../postgres/import-statements.ts'
 import { MAX_MOVE_ROWS, type MovedRow, type MovePosition, positionOf } from '../shared/moved-rows.ts'
+import type { ReplayTally } from '../shared/replays.ts'
 import { StoreRefused } from '../sqlite/errors.ts'
 import { type Export, openExport } from '../sqlite/export.ts'
 import { openSqliteStore } from '../sqlite/open.ts'
@@ -84,6 +85,7 @@ async function moveBetween(
     if (verified.difference !== undefined)
       return { outcome: 'differs', resumed, tables: verified.tables, difference: verified.difference }
     for (const span of SPANS) await copyStats(run, span)
+    await copyTallies(run)
     await target.finish(verified.counts)
     return { outcome: 'moved', resumed, tables: verified.tables }
   } catch (error) {
@@ -117,6 +119,15 @@ async function copyStats({ source, target }: BothSides, span: StatSpan): Promise
     after = rows.at(-1)
     if (after === undefined) return
     await target.writeStats(rows)
+  }
+}
+
+async function copyTallies({ source, target }: BothSides): Promise<void> {
+  for (let after: ReplayTally | undefined; ; ) {
+    const rows = source.replayTallies(after)
+    after = rows.at(-1)
+    if (after === undefined) return
+    await target.writeTallies(rows)
   }
 }
 
