@@ -39,13 +39,14 @@ test('a source from which nothing comes for longer than expected shows as silent
     Number(
       /holdfast_source_silent\{source="ai"\} (\d)/.exec(await (await fetch(`${first.opsUrl}/metrics`)).text())?.[1],
     )
-  // Step by step, so that the service has run in each minute.
+  // In small steps, so that the service has run in each minute, also where it is slow.
   await eventually(
     async () => {
-      aheadMs += 30_000
+      aheadMs += 10_000
       return silence()
     },
     (isSilent) => isSilent === 1,
+    30_000,
   )
   expect((await first.api('/v1/sources')).items[0].silent_since).toEqual(expect.any(String))
   const silent = (logs: readonly Record<string, unknown>[]) =>

@@ -23,9 +23,12 @@ export async function openAt(path: string, nowMs = START_MS): Promise<OpenStore>
   return store
 }
 
-/** Opens the store in a restored file. Without a lock file, it would wait for a process that may have lost it. */
+/** For a database that no store has made: without a lock file, a store waits for a process that may have lost it. */
+export const makeLockFile = (path: string): void => writeFileSync(`${path}-lock`, '')
+
+/** Opens the store in a restored file. */
 export async function openRestored(path: string): Promise<OpenStore> {
-  writeFileSync(`${path}-lock`, '')
+  makeLockFile(path)
   return openAt(path)
 }
 

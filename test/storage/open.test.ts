@@ -6,7 +6,7 @@ import { ConfigurationError } from '../../src/domain/errors.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { refusedFileSystem } from '../../src/storage/sqlite/database-directory.ts'
 import { newEvent } from '../contract/store-samples.ts'
-import { openAt, ownDirectory, ownPath, withDatabase } from './database-file.ts'
+import { makeLockFile, openAt, openRestored, ownDirectory, ownPath, withDatabase } from './database-file.ts'
 
 const faultsOf = (url: string): Promise<unknown> =>
   openStore(url).then(
@@ -45,18 +45,21 @@ test('the embedded store refuses a directory that it cannot make', async () => {
 test('the embedded store refuses a directory in place of its database', async () => {
   const path = ownPath()
   mkdirSync(path)
+  makeLockFile(path)
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('cannot be opened')])
 })
 
 test('the embedded store refuses a file that is not a database and leaves it as it is', async () => {
   const path = ownPath()
   writeFileSync(path, 'not a database, but long enough to look like one'.repeat(100))
+  makeLockFile(path)
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('damaged or not a database')])
 })
 
 test("the embedded store refuses another program's database", async () => {
   const path = ownPath()
   withDatabase(path, (db) => db.exec('CREATE TABLE theirs (a)'))
+  makeLockFile(path)
   expect(await faultsOf(`file:${path}`)).toEqual([expect.stringContaining('of another program')])
 })
 
@@ -83,7 +86,7 @@ test('the embedded store upgrades a database of each older schema with its conte
         VALUES (${7 * 1024}, 1, 1, 'thread_lost', 'gone', 1, 2);
       `)
     })
-    const store = await openAt(path)
+    const store = await openRestored(path)
     const [delivery] = (await store.event('old'))?.deliveries ?? []
     expect(delivery).toMatchObject({ handler: 'a', state: 'dead' })
     expect(delivery?.history).toEqual([
@@ -111,6 +114,7 @@ test('the embedded store refuses a second opener until the first one closes', as
 test('an opener that the embedded store refuses leaves nothing locked', async () => {
   const path = ownPath()
   writeFileSync(path, 'not a database, but long enough to look like one'.repeat(100))
+  makeLockFile(path)
   await faultsOf(`file:${path}`)
   writeFileSync(path, '')
   await openAt(path)
