@@ -1,7 +1,8 @@
 import type { HandlerJson, SourceJson } from '../http/schemas/configuration.ts'
 import type { DrainJson, PauseStateJson } from '../http/schemas/pauses.ts'
-import { type CliIo, command, EXIT_OK, jsonFlag } from './command.ts'
-import { withOps } from './ops-client.ts'
+import { type CliIo, CommandError, command, EXIT_NOT_FOUND, EXIT_OK, jsonFlag } from './command.ts'
+import { unknownNames } from './lists.ts'
+import { ProblemError, withOps } from './ops-client.ts'
 import { shownFlags, writeAnswer } from './output.ts'
 import { type Columns, spare, state, table, text, time } from './table.ts'
 import type { View } from './view.ts'
@@ -44,14 +45,27 @@ async function list<Item>(io: CliIo, path: string, columns: Columns<Item>, flags
   return EXIT_OK
 }
 
-async function change(io: CliIo, path: string, body: object, done: string, json: boolean): Promise<number> {
-  const answer = await withOps(io, (ops) => ops.post<PauseStateJson>(path, body))
-  await writeAnswer(io, answer, { json }, ({ name }) => `${name} ${done}\n`)
-  return EXIT_OK
+interface Change {
+  readonly kind: 'handler' | 'source'
+  readonly name: string
+  readonly verb: 'pause' | 'resume'
+  readonly body?: object
 }
 
-const pathOf = (kind: 'handlers' | 'sources', name: string, verb: string): string =>
-  `/v1/${kind}/${encodeURIComponent(name)}/${verb}`
+async function change(io: CliIo, { kind, name, verb, body = {} }: Change, done: string, json: boolean) {
+  const path = `/v1/${kind}s/${encodeURIComponent(name)}/${verb}`
+  const answer = await withOps(io, (ops) =>
+    ops.post<PauseStateJson>(path, body).catch(async (error: unknown) => {
+      const [fault] =
+        error instanceof ProblemError && error.exitCode === EXIT_NOT_FOUND
+          ? await unknownNames(ops, { [kind]: name })
+          : []
+      throw fault === undefined ? error : new CommandError(fault, EXIT_NOT_FOUND)
+    }),
+  )
+  await writeAnswer(io, answer, { json }, ({ name: changed }) => `${changed} ${done}\n`)
+  return EXIT_OK
+}
 
 const PAUSED = 'is paused, for all replicas: its deliveries wait'
 
@@ -69,7 +83,7 @@ export const handlersPause = command({
   operands: ['name'],
   flags: { reason: reasonFlag, json: jsonFlag },
   run: async ({ flags: { reason, json }, operands: [name] }, io) =>
-    change(io, pathOf('handlers', name, 'pause'), { reason }, PAUSED, json),
+    change(io, { kind: 'handler', name, verb: 'pause', body: { reason } }, PAUSED, json),
 })
 
 export const handlersResume = command({
@@ -78,7 +92,7 @@ export const handlersResume = command({
   operands: ['name'],
   flags: { json: jsonFlag },
   run: async ({ flags: { json }, operands: [name] }, io) =>
-    change(io, pathOf('handlers', name, 'resume'), {}, 'runs', json),
+    change(io, { kind: 'handler', name, verb: 'resume' }, 'runs', json),
 })
 
 export const sources = command({
@@ -95,7 +109,7 @@ export const sourcesPause = command({
   operands: ['name'],
   flags: { reason: reasonFlag, json: jsonFlag },
   run: async ({ flags: { reason, json }, operands: [name] }, io) =>
-    change(io, pathOf('sources', name, 'pause'), { reason }, PAUSED, json),
+    change(io, { kind: 'source', name, verb: 'pause', body: { reason } }, PAUSED, json),
 })
 
 export const sourcesResume = command({
@@ -104,7 +118,7 @@ export const sourcesResume = command({
   operands: ['name'],
   flags: { json: jsonFlag },
   run: async ({ flags: { json }, operands: [name] }, io) =>
-    change(io, pathOf('sources', name, 'resume'), {}, 'is resumed', json),
+    change(io, { kind: 'source', name, verb: 'resume' }, 'is resumed', json),
 })
 
 export const drain = command({

@@ -32,6 +32,10 @@ test('sources pause and resume a source, and sources shows which one is paused',
   expect((await holdfast('sources', 'resume', 'ai')).out).toBe('ai is resumed\n')
   expect((await holdfast('sources')).out).toMatch(/^ai +(active|silent) /m)
   expect((await holdfast('sources', 'resume', 'none')).code).toBe(4)
+  expect(await holdfast('sources', 'pause', 'aii')).toMatchObject({
+    code: 4,
+    err: 'holdfast sources pause: there is no source aii; known are ai; did you mean ai?\n',
+  })
 })
 
 test('sources shows since when a source is refused and why', async () => {
