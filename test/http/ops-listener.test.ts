@@ -170,6 +170,14 @@ describe('a request to the ops API for an event that does not exist', () => {
 describe('the ops API', () => {
   const ops = shareOps()
 
+  test('suggests sources that are configured, also if nothing has come, and those of stored events', async () => {
+    const { store, get } = await startOps()
+    await store.append(event({ source: 'removed' }))
+    const { items } = (await (await get('/v1/suggest?field=source')).json()) as { items: string[] }
+    expect(items).toEqual(expect.arrayContaining(['ai', 'removed']))
+    expect(items).toEqual(items.toSorted())
+  })
+
   test('lists sources and handlers without any secret', async () => {
     const { get } = ops()
     const state = {

@@ -21,9 +21,11 @@ const SuggestQuery = Type.Object(
 interface Facets {
   readonly store: { readonly facets: EventFacets; readonly payloadIndex: PayloadIndex }
   readonly handlers: () => readonly HandlerDefinition[]
+  /** The configured ones. */
+  readonly sources: () => readonly { readonly name: string }[]
 }
 
-export function registerEventFacets(app: OpsApp, { store, handlers }: Facets): void {
+export function registerEventFacets(app: OpsApp, { store, handlers, sources }: Facets): void {
   const tags = ['events']
   app.get(
     '/v1/events/counts',
@@ -42,7 +44,8 @@ export function registerEventFacets(app: OpsApp, { store, handlers }: Facets): v
     '/v1/suggest',
     {
       schema: {
-        summary: 'Names that exist: sources and types of stored events, handlers, and indexed paths',
+        summary:
+          'Names that exist: sources (configured, or of stored events), types of stored events, handlers, and indexed paths',
         tags,
         querystring: SuggestQuery,
         response: { 200: SuggestionsSchema },
@@ -52,14 +55,16 @@ export function registerEventFacets(app: OpsApp, { store, handlers }: Facets): v
   )
 
   async function suggested({ field, prefix = '' }: Static<typeof SuggestQuery>): Promise<readonly string[]> {
-    if (field === 'source' || field === 'type') return store.facets.namesWith(field, prefix)
-    const names =
-      field === 'handler'
-        ? handlers().map(({ name }) => name)
-        : (await store.payloadIndex.indexedPaths()).map(({ path }) => path)
-    return [...new Set(names)]
+    if (field === 'type') return store.facets.namesWith(field, prefix)
+    return [...new Set(await namesOf(field, prefix))]
       .filter((name) => name.startsWith(prefix))
       .toSorted()
       .slice(0, MAX_SUGGESTED)
+  }
+
+  async function namesOf(field: 'source' | 'handler' | 'path', prefix: string): Promise<readonly string[]> {
+    if (field === 'handler') return handlers().map(({ name }) => name)
+    if (field === 'path') return (await store.payloadIndex.indexedPaths()).map(({ path }) => path)
+    return [...(await store.facets.namesWith(field, prefix)), ...sources().map(({ name }) => name)]
   }
 }
