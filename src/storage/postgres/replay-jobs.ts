@@ -58,21 +58,29 @@ const PRUNE = `
   tallies AS (DELETE FROM replay_tally USING gone WHERE replay_tally.replay = gone.key)
   SELECT count(*)::integer AS n FROM gone
 `
-const OLDEST = `
-  SELECT replay.*, clock_1($1) AS now FROM replay WHERE state = 'running' ORDER BY key LIMIT 1
-`
+/** Without a name: a prepared statement fails once a later release adds a column. */
+const OLDEST = "SELECT replay.*, clock_1($1) AS now FROM replay WHERE state = 'running' ORDER BY key LIMIT 1"
 const TAKE = 'UPDATE replay SET lease = $2, lease_until = $3, started_at = coalesce(started_at, $4) WHERE key = $1'
-const OUTSTANDING = `
-  SELECT handler, count(*) AS n FROM (
-    SELECT handler FROM delivery WHERE replay = $1 AND state = 'pending' AND due_at <= $2
-    UNION ALL SELECT handler FROM delivery WHERE replay = $1 AND state IN ('running', 'blocked', 'unplaced')
-  ) AS open GROUP BY handler
-`
-const HELD =
-  "SELECT skips FROM replay WHERE key = $1 AND lease = $2 AND state = 'running' AND cursor - $4::integer < $3 FOR UPDATE"
-const ADVANCE = `
-  UPDATE replay SET cursor = $1, replayed = replayed + $2, skipped = skipped + $3, skips = $4, probe = coalesce($5, probe) WHERE key = $6
-`
+const OUTSTANDING = {
+  name: 'replay-outstanding',
+  text: `
+    SELECT handler, count(*) AS n FROM (
+      SELECT handler FROM delivery WHERE replay = $1 AND state = 'pending' AND due_at <= $2
+      UNION ALL SELECT handler FROM delivery WHERE replay = $1 AND state IN ('running', 'blocked', 'unplaced')
+    ) AS open GROUP BY handler
+  `,
+}
+const HELD = {
+  name: 'replay-held',
+  text: "SELECT skips FROM replay WHERE key = $1 AND lease = $2 AND state = 'running' AND cursor - $4::integer < $3 FOR UPDATE",
+}
+const ADVANCE = {
+  name: 'replay-advance',
+  text: `
+    UPDATE replay SET cursor = $1, replayed = replayed + $2, skipped = skipped + $3, skips = $4, probe = coalesce($5, probe)
+    WHERE key = $6
+  `,
+}
 const OUTCOMES = `
   SELECT handler, state, count(*) AS n, 0 AS failing FROM delivery
   WHERE replay = $1 AND state IN ('succeeded', 'dead', 'discarded') GROUP BY handler, state
