@@ -74,18 +74,20 @@ test('every answer of the ops API matches its API description', async () => {
   }
 })
 
-test.each([
-  ['/v1/events', 'status', EVENT_STATUSES],
-  ['/v1/events', 'origin', ORIGINS],
-  ['/v1/deliveries', 'state', DELIVERY_STATES],
-  ['/v1/tasks', 'status', TASK_STATUSES],
-])('the API description of %s names every value that %s takes', async (path, parameter, words) => {
+test('the API description names every value that a parameter takes', async () => {
   const { get } = await startOps()
   const description = (await (await get('/openapi.json')).json()) as {
     paths: Record<string, { get: { parameters: { name: string; schema: { enum?: string[] } }[] } }>
   }
-  const found = description.paths[path]?.get.parameters.find(({ name }) => name === parameter)
-  expect(found?.schema.enum).toEqual(words)
+  for (const [path, parameter, words] of [
+    ['/v1/events', 'status', EVENT_STATUSES],
+    ['/v1/events', 'origin', ORIGINS],
+    ['/v1/deliveries', 'state', DELIVERY_STATES],
+    ['/v1/tasks', 'status', TASK_STATUSES],
+  ] as const) {
+    const found = description.paths[path]?.get.parameters.find(({ name }) => name === parameter)
+    expect.soft(found?.schema.enum, `${path} ${parameter}`).toEqual(words)
+  }
 })
 
 /** The same schema, with no room for what it does not name. */

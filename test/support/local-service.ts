@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import pino from 'pino'
@@ -10,6 +9,7 @@ import { rereadConfig } from '../../src/app/reread.ts'
 import type { Tuning } from '../../src/app/wiring.ts'
 import { AI_SECRET } from './ai-source.ts'
 import { CATALOGUE_HANDLERS } from './service.ts'
+import { memoryDirectory } from './sqlite/store.ts'
 
 export interface LocalService {
   readonly publicUrl: string
@@ -39,7 +39,7 @@ export interface LocalOptions {
 /** The whole service within this process. */
 export async function startLocal(
   given: Readonly<Record<string, string>> = {},
-  { tuning = {}, directory = mkdtempSync(join(tmpdir(), 'holdfast-')), onEnd = onTestFinished }: LocalOptions = {},
+  { tuning = {}, directory = memoryDirectory(), onEnd = onTestFinished }: LocalOptions = {},
 ): Promise<LocalService> {
   const environment: Record<string, string> = {
     HOST: '127.0.0.1',
