@@ -42,7 +42,9 @@ describe('the outcome of an attempt', () => {
         // As a handler might.
       }
     }
-    expect(await runHandler(handler, thing())).toEqual({ outcome: 'dead', error: 'unknown customer', logs: [] })
+    const { errorDetail, ...result } = await runHandler(handler, thing())
+    expect(result).toEqual({ outcome: 'dead', error: 'unknown customer', logs: [] })
+    expect(errorDetail?.stack?.[0]).toContain('run-handler.unit.test.ts')
   })
 
   test('is retry with the wait after retryAfter, a week at most, and failed if the wait is no time', async () => {
