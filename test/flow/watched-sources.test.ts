@@ -6,7 +6,7 @@ import { signatureOf } from '../support/raw-http.ts'
 
 type Logs = readonly Record<string, unknown>[]
 
-/** The end of an episode is in the log once the store has it, shortly after it shows. */
+/** An episode's beginning and end are in the log once the store has them, shortly after they show. */
 const toldOnce = (logs: Logs, text: string) =>
   eventually(
     async () => logs.filter(({ msg }) => String(msg).includes(text)),
@@ -32,7 +32,7 @@ test('a source whose secret was changed at the provider shows as refusing, in th
     usual_gap_seconds: null,
   })
   expect(await metrics()).toContain('holdfast_source_refusing{source="ai"} 1')
-  expect(service.logs.filter(({ msg }) => String(msg).includes('to this source are refused'))).toHaveLength(1)
+  await toldOnce(service.logs, 'to this source are refused')
   await post(service.publicUrl, signedEvent('task.completed', { task_id: 'a', status: 'completed' }))
   await eventually(source, ({ refusing_since }) => refusing_since === null)
   await toldOnce(service.logs, 'accepted again')
@@ -59,6 +59,7 @@ test('a source from which nothing comes for longer than expected shows as silent
   )
   expect((await first.api('/v1/sources')).items[0].silent_since).toEqual(expect.any(String))
   const silent = (logs: Logs) => logs.filter(({ msg }) => String(msg).includes('no webhook of this source'))
+  await toldOnce(first.logs, 'no webhook of this source')
   expect(silent(first.logs)).toEqual([expect.objectContaining({ source: 'ai', expected_every_seconds: 300 })])
   await first.stop()
 
