@@ -80,7 +80,7 @@ const create = (service: Service, order: object): Promise<{ readonly id: string;
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(order),
   })
-const progress = (service: Service, id: string, events: number, withinMs = 120_000): Promise<ReplayDetailJson> =>
+const progress = (service: Service, id: string, events: number, withinMs = 150_000): Promise<ReplayDetailJson> =>
   eventually(
     () => show(service, id),
     ({ replayed }) => replayed >= events,
@@ -95,7 +95,7 @@ const whenOver = (service: Service, id: string): Promise<ReplayDetailJson> =>
 
 describe.each([
   ['the embedded store', 50_000, (directory: string) => `file:${join(directory, 'holdfast.db')}`],
-  ['PostgreSQL', 20_000, () => ownSchema()],
+  ['PostgreSQL', 50_000, () => ownSchema()],
 ])('a replay of many events with %s (%i events)', (_name, count, databaseUrlIn) => {
   let directory = ''
   let environment: Record<string, string> = {}
