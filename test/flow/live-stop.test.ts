@@ -3,7 +3,7 @@ import { openStream } from '../support/event-stream.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { startLocal } from '../support/local-service.ts'
 
-test('live streams are told of the stop of the service, and do not hold it up', async () => {
+test('the service tells live streams that it stops, and does not wait for them', async () => {
   const service = await startLocal({ SHUTDOWN_GRACE_MS: '4000' })
   const streams = await Promise.all(Array.from({ length: 10 }, () => openStream(`${service.opsUrl}/v1/live`)))
   const { uid } = await post(service.publicUrl, signedEvent('completion.finished'))

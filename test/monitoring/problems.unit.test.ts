@@ -153,16 +153,16 @@ describe('a problem', () => {
     ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
     ['events_quarantined', { quarantined: new Map([['ai', 4]]) }, { count: 4, source: 'ai' }],
     ['tasks_expired', { recent: numbers({ expired: 2 }) }, { count: 2, source: 'ai' }],
-  ])('%s is told of when the parts say %j', (problem, told, expected) => {
+  ])('%s is a problem when the parts say %j', (problem, told, expected) => {
     expect(problemsOf({ ...well, ...told })).toMatchObject([{ problem, ...expected }])
   })
 
-  test('is not told of for deliveries that have only just become due, nor for refusals without an episode', () => {
+  test('is no problem for deliveries that have only just become due, nor for refusals without an episode', () => {
     expect(problemsOf({ ...well, counts: pending(59_000), recent: numbers({}, { signature_mismatch: 9 }) })).toEqual([])
   })
 })
 
-test('dead letters are told of by cause, and those of further causes together', () => {
+test('dead letters are a problem for each cause, and those of further causes are one together', () => {
   const deadCauses = [9, 8, 7, 6, 5, 4].map((count, at) => ({
     id: `c${at}`,
     signature: 'timeout of ‹n› ms',

@@ -15,7 +15,7 @@ const PauseBody = Type.Object(
   },
   closed,
 )
-const NoBody = Type.Object({}, closed)
+const EmptyBody = Type.Object({}, closed)
 const DrainBody = Type.Object({ on: Type.Optional(Type.Boolean({ description: 'false: claim again' })) }, closed)
 
 interface PauseAnswers {
@@ -79,7 +79,7 @@ function registerPausesOf(
     `${path}/resume`,
     {
       config: { audit: `${kind}.resume` },
-      schema: { ...schema, summary: `Run the deliveries of ${what} again that was paused`, body: NoBody },
+      schema: { ...schema, summary: `End the pause of ${what}: its deliveries run again`, body: EmptyBody },
     },
     async (request, reply) => {
       const { name } = request.params
