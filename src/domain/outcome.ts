@@ -1,5 +1,3 @@
-import type { DeliverySummary } from './delivery.ts'
-
 /**
  * What has become of an event, by its deliveries, the least pressing first: an event has the last of these that one of its deliveries
  * asks for.
@@ -14,16 +12,3 @@ export const OUTCOMES_BY_RANK = ['none', 'succeeded', 'discarded', 'pending', 'f
 export type EventOutcome = (typeof OUTCOMES_BY_RANK)[number]
 /** In the order in which an operator reads them. */
 export const EVENT_OUTCOMES = ['succeeded', 'pending', 'failing', 'dead', 'discarded', 'none'] as const
-
-type DeliveryLook = Pick<DeliverySummary, 'state' | 'attempts'>
-
-/** The stores derive the same in SQL: `storage/shared/outcomes.ts`. */
-export const outcomeOf = (deliveries: readonly DeliveryLook[]): EventOutcome =>
-  OUTCOMES_BY_RANK[Math.max(0, ...deliveries.map(rankOf))] ?? 'none'
-
-function rankOf({ state, attempts }: DeliveryLook): number {
-  if (state === 'dead') return 5
-  if (state === 'pending') return attempts > 0 ? 4 : 3
-  if (state === 'running') return 3
-  return state === 'discarded' ? 2 : 1
-}
