@@ -62,8 +62,11 @@ export interface Replay {
   /** The event's status from now on. */
   readonly status: RoutedStatus
   readonly reasons: readonly string[]
-  /** Only deliveries in this state run again; no other delivery changes, and none is created. */
-  readonly only?: 'dead' | 'discarded'
+  /**
+   * Only such deliveries run again; no other delivery changes, and none is created. `waiting`: pending and not due yet, after an
+   * attempt that failed, for example.
+   */
+  readonly only?: 'dead' | 'discarded' | 'waiting'
   /** With `only`: only those that died of this cause. */
   readonly cause?: string
   /** The id of the replay, which the attempts that follow carry. */
@@ -129,7 +132,7 @@ export interface DeliveryQueue {
 
   /**
    * Makes deliveries pending and due now, with the full number of attempts again, and creates those that do not exist. A delivery
-   * that is pending or running stays as it is. An event that was quarantined on arrival, and is understood now, takes its id. If
+   * that is due, blocked, held or running stays as it is. An event that was quarantined on arrival, and is understood now, takes its id. If
    * another event has the id (or, with `dedupe: 'body'`, the body), the event becomes a `conflict` instead, and its handlers run
    * only after a second replay. Rejects with `event_not_found`.
    */

@@ -25,15 +25,15 @@ export const MAX_REPLAY_BATCH = 32
 export interface ReplayFilter extends EventFilter {
   /** Events with a delivery to this handler. With `delivery`, with such a delivery in that state. */
   readonly handler?: string
-  /** Events with a delivery in this state; only those deliveries run again. */
-  readonly delivery?: 'dead' | 'discarded'
+  /** Events with such a delivery; only those deliveries run again. */
+  readonly delivery?: NonNullable<Replay['only']>
   /** With `delivery`: those that died of this cause, by its id. */
   readonly cause?: string
 }
 
 /** Why a job passed over an event. */
 export const SKIP_REASONS = [
-  /** Its deliveries are pending or running already, or no longer in the state that the job is for. */
+  /** Its deliveries are due or running already, or no longer in the state that the job is for. */
   'nothing_to_run',
   /** No handler wants it now, or not the named one. */
   'not_wanted',

@@ -92,12 +92,6 @@ async function check(
 ): Promise<void> {
   if (Object.keys(filter).length === 0 && !all)
     throw new HoldfastError('invalid_request', 'the filter is empty: to replay every event, say all: true')
-  const runsByItself = filter.outcome === 'pending' || filter.outcome === 'failing'
-  if (runsByItself && handler === undefined && filter.handler === undefined)
-    throw new HoldfastError(
-      'invalid_request',
-      `what is ${filter.outcome} runs by itself, and only the other handlers of these events would run again: name the handler`,
-    )
   if (filter.source !== undefined && !isSource(filter.source))
     throw new HoldfastError('unknown_source', `there is no source ${filter.source}`)
   for (const name of [handler, filter.handler])

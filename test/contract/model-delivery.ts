@@ -78,6 +78,30 @@ export const headOf = (
     return orderKey !== null && each.handler === handler && each.orderKey === orderKey && !each.isBlocked && isOpen
   })
 
+/** Whether it is pending, but not due yet. */
+export const waitsIn = ({ state, isBlocked, heldFor, dueAtMs }: ModelDelivery, nowMs: number): boolean =>
+  state === 'pending' && !isBlocked && heldFor === undefined && dueAtMs > nowMs
+
+export function start(delivery: ModelDelivery, nowMs: number, leaseMs: number): void {
+  delivery.attempts++
+  Object.assign(delivery, { state: 'running', leaseUntilMs: nowMs + leaseMs, startedAtMs: nowMs })
+}
+
+/** Makes a delivery due that waits. */
+export function hasten(delivery: ModelDelivery, nowMs: number, job: ModelReplayJob | undefined): true {
+  Object.assign(delivery, { attempts: 0, dueAtMs: nowMs, job: job ?? delivery.job })
+  return true
+}
+
+/** Makes a delivery run again that has ended. */
+export function restart(
+  delivery: ModelDelivery,
+  given: Pick<ModelDelivery, 'dueAtMs' | 'orderKey' | 'isBlocked'>,
+): void {
+  delivery.job?.taken.push({ handler: delivery.handler, state: delivery.state })
+  Object.assign(delivery, { state: 'pending', attempts: 0, isolated: false, isLost: false, cause: undefined, ...given })
+}
+
 /** A delivery has succeeded or died: the first one behind it may run now. */
 export function endedIn(
   deliveries: readonly ModelDelivery[],

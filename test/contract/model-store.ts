@@ -10,13 +10,17 @@ import { routeByType } from '../../src/pipeline/type-routes.ts'
 import { takenBy } from '../../src/storage/shared/events.ts'
 import {
   endedIn,
+  hasten,
   headOf,
   hold,
   limitsOf,
   type ModelDelivery,
   type ModelEvent,
   type ModelReplayJob,
+  restart,
+  start,
   summaryOf,
+  waitsIn,
 } from './model-delivery.ts'
 import { givesUpId, knownAs, replaceQuarantined, successorOf, understand } from './model-identity.ts'
 import { eventsIn } from './model-lists.ts'
@@ -120,8 +124,8 @@ export class ModelStore {
     }
     delivery.history.push({ number: delivery.attempts, outcome, ...why })
     delivery.cause = verdict === 'dead' ? cause?.id : undefined
-    const pending = verdict === 'retry' || verdict === 'released'
     delivery.state = verdict === 'retry' || verdict === 'released' ? 'pending' : verdict
+    const pending = delivery.state === 'pending'
     delivery.dueAtMs = pending ? dueAtMs : nowMs
     delivery.isolated = pending && isolate
     if (verdict === 'released') delivery.attempts--
@@ -177,16 +181,14 @@ export class ModelStore {
   ): readonly string[] {
     return [...new Set(handlers)].filter((handler) => {
       const delivery = event.deliveries.find((each) => each.handler === handler)
-      if (only === 'dead' && delivery?.state !== 'dead') return false
+      const waits = delivery !== undefined && waitsIn(delivery, nowMs)
+      if (only !== undefined && (waits ? 'waiting' : delivery?.state) !== only) return false
+      if (waits) return hasten(delivery, nowMs, job)
       const orderKey = orderKeyFor(orderKeys, handler)
       const isBlocked = headOf(this.deliveries(), handler, orderKey) !== undefined
       if (delivery === undefined) this.#create(event, handler, orderKey, nowMs)
       else if (delivery.state === 'pending' || delivery.state === 'running') return false
-      else {
-        delivery.job?.taken.push({ handler, state: delivery.state })
-        Object.assign(delivery, { state: 'pending', attempts: 0, dueAtMs: nowMs, isolated: false, isLost: false })
-        Object.assign(delivery, { orderKey, isBlocked, cause: undefined })
-      }
+      else restart(delivery, { dueAtMs: nowMs, orderKey, isBlocked })
       Object.assign(event.deliveries.find((each) => each.handler === handler) ?? {}, { job })
       return true
     })
@@ -292,9 +294,4 @@ export class ModelStore {
     const later = times.filter((time) => time > nowMs)
     return later.length === 0 ? undefined : Math.min(...later)
   }
-}
-
-function start(delivery: ModelDelivery, nowMs: number, leaseMs: number): void {
-  delivery.attempts++
-  Object.assign(delivery, { state: 'running', leaseUntilMs: nowMs + leaseMs, startedAtMs: nowMs })
 }

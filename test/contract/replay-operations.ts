@@ -11,7 +11,7 @@ const routing = {
   handlers,
   status,
   reasons: fc.constantFrom([], ['why']),
-  only: fc.constantFrom(undefined, 'dead' as const),
+  only: fc.constantFrom(undefined, 'dead' as const, 'waiting' as const),
   orderKeys,
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Settlement } from '../../src/domain/delivery.ts'
+import type { Replay } from '../../src/domain/delivery-queue.ts'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { ReplayFilter } from '../../src/domain/replay-jobs.ts'
@@ -49,6 +50,49 @@ export function describeReplayed({ store, pass }: Fixture): void {
     })
   })
 
+  describe('a delivery that waits for another attempt', () => {
+    const replayed = (event: NewEvent, given: Partial<Replay> = {}) =>
+      store().replay({ eventUid: event.uid, handlers: ['a', 'b'], status: 'accepted', reasons: [], ...given })
+    const deliveries = async ({ uid }: NewEvent) => (await store().event(uid))?.deliveries ?? []
+
+    test('is due at once if its event is replayed, with all its attempts and its history', async () => {
+      const event = await append()
+      await ended(RETRY)
+      await expect(claimOne(store())).rejects.toThrow('0 were claimed')
+      const id = newUid()
+      expect((await replayed(event, { id })).handlers).toEqual(['a', 'b'])
+      expect((await deliveries(event))[0]).toMatchObject({ state: 'pending', attempts: 0, dueAtMs: START_MS })
+      await ended(RETRY)
+      const [a] = await deliveries(event)
+      expect(a?.history.map(({ number, replay }) => [number, replay])).toEqual([
+        [1, undefined],
+        [1, id],
+      ])
+    })
+
+    test('is due at once by a replay of what waits, which neither creates nor restarts any other', async () => {
+      const event = await append({ handlers: ['a', 'c'] })
+      await ended(RETRY)
+      await store().settle([settlement(await claimOne(store(), { handlers: [{ name: 'c', limit: 1 }] }))])
+      const waiting = { only: 'waiting', handlers: ['a', 'b', 'c'] } as const
+      expect((await replayed(event, waiting)).handlers).toEqual(['a'])
+      // It is due now, and does not wait any more.
+      expect((await replayed(event, waiting)).handlers).toEqual([])
+      expect((await deliveries(event)).map(({ handler, state }) => [handler, state])).toEqual([
+        ['a', 'pending'],
+        ['c', 'succeeded'],
+      ])
+    })
+
+    test('stays as it is if its source is paused', async () => {
+      const event = await append({ handlers: ['a'] })
+      await store().pauses.pause({ kind: 'source', name: 'stripe', by: 'me' })
+      await ended({ verdict: 'held', heldFor: 'stripe', dueAtMs: START_MS + 3_600_000 })
+      expect((await replayed(event, { handlers: ['a'] })).handlers).toEqual([])
+      expect((await deliveries(event))[0]?.dueAtMs).toBe(START_MS + 3_600_000)
+    })
+  })
+
   describe('the events that match a replay', () => {
     test('are found in the order in which they were stored, by every field of the filter', async () => {
       const one = await append({
@@ -84,6 +128,8 @@ export function describeReplayed({ store, pass }: Fixture): void {
         [{ delivery: 'dead', handler: 'none' }, []],
         [{ delivery: 'dead', cause: 'none' }, []],
         [{ delivery: 'discarded' }, []],
+        [{ delivery: 'waiting' }, [two.uid]],
+        [{ delivery: 'waiting', handler: 'a' }, []],
         [{ contains: 'CUS_1' }, [one.uid, three.uid]],
         [{ contains: 'cus_1', handler: 'a' }, [one.uid]],
         [{ match: [{ path: 'data.customer', value: 'cus_1' }] }, [one.uid]],

@@ -10,13 +10,17 @@ import { handlersIn } from '../support/service.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-'))
 const broken = join(directory, 'broken')
-/** `billing` fails for good as long as its file says so; `slow` takes its time for what is replayed. */
+/** As long as the file says so, `billing` fails for good and `ledger` for an hour; `slow` takes its time for what is replayed. */
 const HANDLERS = `import { readFileSync } from 'node:fs'
   export default (router) => {
     router.on('invoice.*', { name: 'billing' }, (event, { fail }) => {
       if (readFileSync(${JSON.stringify(broken)}, 'utf8') === 'yes') fail('the ledger is closed')
     })
     router.on('invoice.*', { name: 'audit' }, () => {})
+    router.on('refund.*', { name: 'ledger' }, (event, { retryAfter }) => {
+      if (readFileSync(${JSON.stringify(broken)}, 'utf8') === 'yes') retryAfter(3_600_000)
+    })
+    router.on('refund.*', { name: 'mail' }, () => {})
     router.on('slow.*', { name: 'slow', concurrency: 4 }, () => new Promise((end) => setTimeout(end, 200)))
   }`
 
@@ -106,6 +110,20 @@ test('a replay of dead deliveries leaves alone what has succeeded', async () => 
   expect(job).toMatchObject({ matched: 3, replayed: 3 })
 })
 
+test('a replay of what is failing makes it due at once, and leaves alone what has succeeded', async () => {
+  writeFileSync(broken, 'yes')
+  const type = `refund.run_${++runs}`
+  const { uid } = await post(service.publicUrl, signedEvent(type))
+  const isTried = ({ deliveries }: { deliveries: { history: unknown[]; state: string }[] }): boolean =>
+    deliveries.every(({ history, state }) => history.length > 0 && state !== 'running')
+  await eventually(() => service.api(`/v1/events/${uid}`), isTried)
+  writeFileSync(broken, 'no')
+  const { body } = await create({ filter: { type, outcome: 'failing' } })
+  const job = await whenOver(body.id)
+  expect(job).toMatchObject({ matched: 1, replayed: 1, skipped: 0, filter: { type, outcome: 'failing' } })
+  expect(job.outcomes).toMatchObject([{ handler: 'ledger', succeeded: 1 }])
+})
+
 test('discarded deliveries are replayed by their cause, although none is dead of it any more', async () => {
   writeFileSync(broken, 'yes')
   const { type, uids } = await ended('invoice', 2)
@@ -150,8 +168,6 @@ test('nothing is made of an order that names what does not exist, or that would 
     [{ filter: { typ: 'x' } }, 400, 'typ'],
     [{ filter: { cause: 'nope' } }, 400, 'no delivery is dead of the cause nope'],
     [{ filter: { outcome: 'nope' } }, 400, 'outcome'],
-    [{ filter: { outcome: 'failing' } }, 400, 'what is failing runs by itself'],
-    [{ filter: { outcome: 'pending' } }, 400, 'what is pending runs by itself'],
     [{ filter: { type: 'x' }, per_second: 0 }, 400, 'per_second'],
     [{}, 400, 'filter'],
   ]

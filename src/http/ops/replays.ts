@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import type { EventOutcome } from '../../domain/outcome.ts'
 import { parseMatch } from '../../domain/payload-match.ts'
 import type { ReplayFilter } from '../../domain/replay-jobs.ts'
 import type { ReplayOrder, ReplayService } from '../../domain/replay-service.ts'
@@ -109,9 +110,16 @@ function orderOf(
   }
 }
 
-/** A dead or discarded outcome means such deliveries: the others of the same events do not run again. */
+/** The deliveries that an outcome means: the others of the same events do not run again. */
+const DELIVERIES_OF: Partial<Record<EventOutcome, ReplayFilter['delivery']>> = {
+  dead: 'dead',
+  discarded: 'discarded',
+  failing: 'waiting',
+  pending: 'waiting',
+}
+
 function replayFilter({ outcome, match, ...same }: ReplayFilterJson): ReplayFilter {
-  const named = outcome === 'dead' || outcome === 'discarded' ? outcome : undefined
+  const named = outcome && DELIVERIES_OF[outcome]
   const delivery = named ?? (same.cause === undefined ? undefined : 'dead')
   return {
     ...filterOf(same),

@@ -20,7 +20,10 @@ export const ReplayFilterSchema = Type.Object(
     ...receivedFields,
     ...payloadFields,
     outcome: Type.Optional(
-      OneOf(EVENT_OUTCOMES, 'What became of the event. With dead or discarded only such deliveries run again'),
+      OneOf(
+        EVENT_OUTCOMES,
+        'What became of the event. With dead, discarded, failing or pending only such deliveries run again',
+      ),
     ),
     handler: Type.Optional(
       Text(
@@ -119,7 +122,7 @@ const filterJson = ({
   sinceMs,
   untilMs,
   delivery,
-  outcome = delivery,
+  outcome = delivery === 'waiting' ? undefined : delivery,
   match,
   ...same
 }: ReplayFilter): ReplayFilterJson => ({

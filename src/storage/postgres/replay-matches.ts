@@ -6,6 +6,7 @@ import { type Condition, optional } from '../shared/list-pages.ts'
 import { drivenIn } from '../shared/outcomes.ts'
 import {
   driverOf,
+  isReplayable,
   MAX_MATCHES_READ,
   MAX_PAYLOAD_BYTES,
   MAX_PAYLOADS_READ,
@@ -100,7 +101,7 @@ function deliveryConditions({ handler, delivery, cause }: ReplayFilter): readonl
   const of = [
     ...optional<Value>('r.handler = ?', handler === undefined ? undefined : escapeText(handler)),
     ...optional<Value>('r.cause IN (SELECT c.key FROM cause AS c WHERE c.id = ?)', cause),
-    ...optional<Value>('r.state = ?', delivery),
+    ...(delivery === undefined ? [] : [[isReplayable(delivery, 'r')] as const]),
   ]
   const where = ['r.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023', ...of.map(([sql]) => sql)].join(' AND ')
   return [[`EXISTS (SELECT FROM delivery AS r WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]

@@ -1,12 +1,6 @@
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { orderKeyFor } from '../../domain/order-key.ts'
-import {
-  eventKeyOf,
-  planReplay,
-  REPLAYABLE_COLUMNS,
-  type ReplayableRow,
-  storedOrderKeys,
-} from '../shared/deliveries.ts'
+import { eventKeyOf, planReplay, type ReplayableRow, replayableColumns, storedOrderKeys } from '../shared/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
 import type { JobReplay } from '../shared/replays.ts'
 import type { DatabaseClock } from './clock.ts'
@@ -146,6 +140,14 @@ const RESTART = {
     FROM given WHERE delivery.key = given.key
   `,
 }
+const HASTEN = {
+  name: 'replay-hasten',
+  text: `
+    WITH ${GIVEN}
+    UPDATE delivery SET due_at = clock_1($1), attempts = 0, replay = coalesce(given.job, delivery.replay)
+    FROM given WHERE delivery.key = given.key
+  `,
+}
 /** Locks the rows in one order: other transactions count other deliveries of the same jobs. */
 const KEEP_OUTCOMES = {
   name: 'replay-keep-outcomes',
@@ -159,7 +161,7 @@ const KEEP_OUTCOMES = {
 const EXISTING = {
   name: 'replay-existing',
   text: `
-    SELECT ${REPLAYABLE_COLUMNS} FROM unnest($1::bigint[]) AS e (event)
+    SELECT ${replayableColumns('clock_1($2)')} FROM unnest($1::bigint[]) AS e (event)
     JOIN delivery ON delivery.key BETWEEN e.event * 1024 AND e.event * 1024 + 1023 ORDER BY key FOR UPDATE OF delivery
   `,
 }
@@ -178,7 +180,7 @@ export async function deliver(
   events: readonly Delivered[],
 ): Promise<ReadonlyMap<number, readonly string[]>> {
   if (events.length === 0) return new Map()
-  const existing = await query<ReplayableRow>(EXISTING, [events.map(({ eventKey }) => eventKey)])
+  const existing = await query<ReplayableRow>(EXISTING, [events.map(({ eventKey }) => eventKey), clock.givenMs()])
   const byEvent = Map.groupBy(existing, ({ key }) => eventKeyOf(key))
   const planned = events.map((event) => ({
     event,
@@ -191,15 +193,20 @@ export async function deliver(
       order_key: orderKeyFor(orderKeys, delivery.handler),
       job,
       id,
-      from: delivery.kind === 'create' ? null : delivery.from,
+      kind: delivery.kind,
+      from: delivery.kind === 'restart' ? delivery.from : delivery.kind === 'hasten' ? 'pending' : null,
     })),
   )
-  const created = rows.filter(({ from }) => from === null)
-  const restarted = rows.filter(({ from }) => from !== null)
+  const {
+    create: created = [],
+    restart: restarted = [],
+    hasten: hastened = [],
+  } = Object.groupBy(rows, ({ kind }) => kind)
   const ofJobs = new Set(existing.filter(({ replay }) => replay !== null).map(({ key }) => key))
   const counted = restarted.map(({ key }) => key).filter((key) => ofJobs.has(key))
   if (counted.length > 0) await query(KEEP_OUTCOMES, [counted])
   if (restarted.length > 0) await query(RESTART, [clock.givenMs(), JSON.stringify(restarted)])
+  if (hastened.length > 0) await query(HASTEN, [clock.givenMs(), JSON.stringify(hastened)])
   if (created.length > 0) await query(CREATE, [clock.givenMs(), JSON.stringify(created)])
   const unplaced = created.filter((row) => row.order_key !== null).map(({ key }) => key)
   if (unplaced.length > 0) await query('SELECT became_unplaced_1($1::bigint[])', [unplaced])

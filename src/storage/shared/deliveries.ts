@@ -142,17 +142,15 @@ export const storedOrderKeys = (orderKeys: OrderKeys | undefined): string | null
 export const orderKeysIn = (stored: unknown): { readonly orderKeys?: OrderKeys } =>
   typeof stored === 'string' ? { orderKeys: JSON.parse(stored) as OrderKeys } : {}
 
-/** A delivery that a replay creates, or makes pending again. */
-type ReplayedDelivery =
-  | { readonly kind: 'create'; readonly key: number; readonly handler: string }
-  | {
-      readonly kind: 'restart'
-      readonly key: number
-      readonly handler: string
-      readonly from: 'succeeded' | 'dead' | 'discarded'
-    }
+/** A delivery that a replay creates, makes pending again, or, if it waits for another attempt, makes due. */
+type ReplayedDelivery = { readonly key: number; readonly handler: string } & (
+  | { readonly kind: 'create' }
+  | { readonly kind: 'hasten' }
+  | { readonly kind: 'restart'; readonly from: EndedState }
+)
 
-const isEnded = (state: StoredState): state is 'succeeded' | 'dead' | 'discarded' =>
+type EndedState = 'succeeded' | 'dead' | 'discarded'
+const isEnded = (state: StoredState): state is EndedState =>
   state === 'succeeded' || state === 'dead' || state === 'discarded'
 
 /** A delivery of an event that is replayed. */
@@ -164,9 +162,13 @@ export type ReplayableRow = Readonly<{
   cause: string | null
   /** The job that replayed it last. */
   replay: number | null
+  /** Whether it is pending and not due yet, and neither blocked nor held. */
+  waits: boolean | number
 }>
-export const REPLAYABLE_COLUMNS =
-  'key, handler, state, replay, (SELECT c.id FROM cause AS c WHERE c.key = delivery.cause) AS cause'
+export const replayableColumns = (now: string): string => `
+  key, handler, state, replay, (SELECT c.id FROM cause AS c WHERE c.key = delivery.cause) AS cause,
+  state = 'pending' AND held_for IS NULL AND due_at > ${now} AS waits
+`
 
 /** What `DeliveryQueue.replay` does to the deliveries of an event. `existing`: the deliveries that exist, in order of key. */
 export function planReplay(
@@ -179,12 +181,13 @@ export function planReplay(
   const plan: ReplayedDelivery[] = []
   for (const handler of new Set(handlers)) {
     const delivery = byHandler.get(handler)
-    if (only !== undefined && delivery?.state !== only) continue
+    if (only !== undefined && (delivery?.waits ? 'waiting' : delivery?.state) !== only) continue
     if (cause !== undefined && delivery?.cause !== cause) continue
     if (delivery === undefined) {
       if (nextKey > lastDeliveryKey(eventKey)) throw new HoldfastError('invalid_request', 'too many handlers')
       plan.push({ kind: 'create', key: nextKey++, handler })
     } else if (isEnded(delivery.state)) plan.push({ kind: 'restart', key: delivery.key, handler, from: delivery.state })
+    else if (delivery.waits) plan.push({ kind: 'hasten', key: delivery.key, handler })
   }
   return plan
 }

@@ -182,8 +182,12 @@ export interface ReplayDriver {
   readonly condition: string
 }
 
+/** A condition on a delivery. Whether one that waits is due already is for `planReplay` to say. */
+export const isReplayable = (delivery: NonNullable<ReplayFilter['delivery']>, table: string): string =>
+  delivery === 'waiting' ? `${table}.state = 'pending' AND ${table}.held_for IS NULL` : `${table}.state = '${delivery}'`
+
 export function driverOf({ delivery, outcome }: ReplayFilter): ReplayDriver | undefined {
-  const wanted = delivery ?? outcome
+  const wanted = delivery === 'waiting' ? outcome : (delivery ?? outcome)
   const { index, condition = '' } = (wanted && OUTCOME_DRIVERS[wanted]) ?? {}
   return index === undefined ? undefined : { index, condition }
 }

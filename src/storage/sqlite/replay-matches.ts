@@ -8,6 +8,7 @@ import { drivenIn } from '../shared/outcomes.ts'
 import {
   type ReplayDriver as Driver,
   driverOf,
+  isReplayable,
   MAX_MATCHES_READ,
   MAX_PAYLOADS_READ,
   NO_KEYS,
@@ -92,7 +93,7 @@ function deliveryConditions({ handler, delivery, cause }: ReplayFilter): readonl
   const of = [
     ...optional<SQLInputValue>('r.handler = ?', handler),
     ...optional<SQLInputValue>('r.cause IN (SELECT key FROM cause WHERE id = ?)', cause),
-    ...(delivery === undefined ? [] : [[`r.state = '${delivery}'`] as const]),
+    ...(delivery === undefined ? [] : [[isReplayable(delivery, 'r')] as const]),
   ]
   const where = [DELIVERIES_OF_EVENT, ...of.map(([sql]) => sql)].join(' AND ')
   return [[`EXISTS (SELECT 1 FROM delivery AS r WHERE ${where})`, ...of.flatMap(([, ...values]) => values)]]

@@ -5,8 +5,8 @@ import {
   firstDeliveryKey,
   lastDeliveryKey,
   planReplay,
-  REPLAYABLE_COLUMNS,
   type ReplayableRow,
+  replayableColumns,
   storedOrderKeys,
 } from '../shared/deliveries.ts'
 import { NOT_UNDERSTOOD, noSuchEvent, replayedAs, storedReasons } from '../shared/events.ts'
@@ -48,11 +48,14 @@ export type Deliver = (
 ) => readonly string[]
 
 export function prepareDeliver(db: DatabaseSync, counts: StateCounts, order: DeliveryOrder): Deliver {
-  const findDeliveries = db.prepare(`SELECT ${REPLAYABLE_COLUMNS} FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key`)
+  const findDeliveries = db.prepare(
+    `SELECT ${replayableColumns('?3')} FROM delivery WHERE key BETWEEN ?1 AND ?2 ORDER BY key`,
+  )
   const restart = db.prepare(`
     UPDATE delivery SET state = ?, due_at = ?, attempts = 0, isolated = 0, last_error = NULL, cause = NULL, order_key = ?,
       replay = ? WHERE key = ?
   `)
+  const hasten = db.prepare('UPDATE delivery SET due_at = ?, attempts = 0, replay = coalesce(?, replay) WHERE key = ?')
   const create = db.prepare(`
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key, replay) VALUES (?, ?, ?, ?, 0, 0, ?, ?)
   `)
@@ -67,9 +70,14 @@ export function prepareDeliver(db: DatabaseSync, counts: StateCounts, order: Del
   `)
 
   return (eventKey, { orderKeys, id = null, job = null, ...to }, nowMs) => {
-    const existing = findDeliveries.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey)) as ReplayableRow[]
+    const existing = findDeliveries.all(firstDeliveryKey(eventKey), lastDeliveryKey(eventKey), nowMs) as ReplayableRow[]
     const plan = planReplay(eventKey, existing, to)
     for (const delivery of plan) {
+      if (delivery.kind !== 'create' || id !== null) mark.run(delivery.key, id)
+      if (delivery.kind === 'hasten') {
+        hasten.run(nowMs, job, delivery.key)
+        continue
+      }
       const orderKey = orderKeyFor(orderKeys, delivery.handler)
       const state = order.stateOf(delivery.handler, orderKey)
       if (delivery.kind === 'create') {
@@ -80,7 +88,6 @@ export function prepareDeliver(db: DatabaseSync, counts: StateCounts, order: Del
         restart.run(state, nowMs, orderKey, job, delivery.key)
         counts.move(delivery.from, 'pending')
       }
-      if (id !== null || delivery.kind === 'restart') mark.run(delivery.key, id)
     }
     return plan.map(({ handler }) => handler)
   }
