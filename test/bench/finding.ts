@@ -12,11 +12,15 @@ import { startPostgres } from '../support/postgres/server.ts'
 
 /**
  * How long the searches of an operator take among many events, alone and while events are stored at full speed, and what the searches cost
- * those; in both stores, straight through the store. `BENCH_EVENTS`, `BENCH_SECONDS` and `BENCH_STORES=sqlite,postgres` make it shorter.
+ * those; in both stores, straight through the store. `BENCH_EVENTS`, `BENCH_ROUNDS`, `BENCH_SECONDS` of each
+ * turn, and `BENCH_STORES=sqlite,postgres` make it shorter.
  */
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 1_000_000)
-const SECONDS = Number(process.env.BENCH_SECONDS ?? 10)
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 5)
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 4)
 const STORES = (process.env.BENCH_STORES ?? 'sqlite,postgres').split(',')
+/** Between two searches: more than ten a second. */
+const SEARCH_PAUSE_MS = 80
 const FILLERS = 512
 const APPENDERS = 64
 /** Every so many events are for a handler, whose deliveries all die. */
@@ -152,6 +156,20 @@ async function ingest(store: OpenStore, seconds: number, times: Times): Promise<
   await Promise.all(Array.from({ length: APPENDERS }, () => during(seconds, () => times.of(store.append(nextEvent())))))
 }
 
+interface TimedSearch {
+  readonly search: Search[1]
+  readonly times: Times
+}
+
+async function searching(store: OpenStore, searches: readonly TimedSearch[]): Promise<void> {
+  await during(SECONDS, async () => {
+    for (const { search, times } of searches) {
+      await times.of(search(store))
+      await new Promise((resolve) => setTimeout(resolve, SEARCH_PAUSE_MS))
+    }
+  })
+}
+
 async function scan(store: OpenStore): Promise<void> {
   let cursor: string | undefined
   let pages = 0
@@ -181,22 +199,17 @@ async function measure(name: string, databaseUrl: string): Promise<void> {
     const searches = await searchesOf(store)
 
     const alone = new Times()
-    await ingest(store, SECONDS, alone)
-    console.log(`  ingest alone: ${(alone.count / SECONDS).toFixed(0)}/s, ${alone.shown()}`)
-
     const beside = new Times()
     const bySearch = searches.map(([title, search]) => ({ title, search, times: new Times() }))
-    const each = (SECONDS * 1_000) / (20 * searches.length)
-    await Promise.all([
-      ingest(store, SECONDS, beside),
-      during(SECONDS, async () => {
-        for (const { search, times } of bySearch) {
-          await times.of(search(store))
-          await new Promise((resolve) => setTimeout(resolve, each))
-        }
-      }),
-    ])
-    console.log(`  ingest beside searches: ${(beside.count / SECONDS).toFixed(0)}/s, ${beside.shown()}`)
+    const search = () => searching(store, bySearch)
+    for (let round = 1; round <= ROUNDS; round++) {
+      // In turns, since a checkpoint of the database may fall into either.
+      const turns = [() => ingest(store, SECONDS, alone), () => Promise.all([ingest(store, SECONDS, beside), search()])]
+      for (const turn of round % 2 === 0 ? turns.toReversed() : turns) await turn()
+    }
+    const rate = ({ count }: Times): string => `${(count / SECONDS / ROUNDS).toFixed(0)}/s`
+    console.log(`  ingest alone: ${rate(alone)}, ${alone.shown()}`)
+    console.log(`  ingest beside searches: ${rate(beside)}, ${beside.shown()}`)
     for (const { title, times } of bySearch) console.log(`  ${title}, beside ingest: ${times.shown()}`)
     await scan(store)
   } finally {
