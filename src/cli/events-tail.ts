@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { messageOf } from '../domain/errors.ts'
 import { EVENT_STATUSES } from '../domain/event.ts'
+import { EVENT_OUTCOMES } from '../domain/outcome.ts'
 import type { EventJson } from '../http/schemas/events.ts'
-import { type CliIo, command, EXIT_OK, jsonFlag } from './command.ts'
-import { alsoSince, eventFlags } from './event-flags.ts'
+import { type CliIo, command, EXIT_OK, jsonFlag, oneOf } from './command.ts'
+import { alsoSince, eventFlags, payloadFlags } from './event-flags.ts'
 import { followEvents, OpsRetry } from './follow-events.ts'
 import { unknownNames } from './lists.ts'
 import { withOps } from './ops-client.ts'
@@ -13,17 +14,22 @@ import { painted, stateCell, timeIn, type View, viewFlags, viewOf } from './view
 
 export const eventsTail = command({
   name: 'events tail',
-  summary: 'Shows each event as it is stored, until you end it; waits for a service that goes away, and goes on.',
+  summary:
+    'Shows each event as it is stored, or when it gets an outcome, until you end it; waits for a service that goes away, and goes on.',
   operands: [],
   flags: {
     ...eventFlags,
+    outcome: { ...oneOf('<outcome>', EVENT_OUTCOMES), help: 'each event when it gets this outcome' },
+    ...payloadFlags,
     since: alsoSince,
     ...viewFlags,
     json: { ...jsonFlag, help: 'one line of JSON for each event' },
   },
   run: async ({ flags: { since, json, utc, ...filter } }, io) => {
     const view = viewOf(io.out, { utc })
-    const show = json ? (event: EventJson) => `${JSON.stringify(event)}\n` : (event: EventJson) => lineOf(view, event)
+    const show = json
+      ? (event: EventJson) => `${JSON.stringify(event)}\n`
+      : (event: EventJson) => lineOf(view, event, filter.outcome)
     return withOps(io, async (ops) => {
       const signal = endOf(io)
       const tell = (text: string): void => void io.err.write(`${printable(text)}\n`)
@@ -55,8 +61,12 @@ export const outage = (error: unknown): string =>
 
 const STATUS_WIDTH = Math.max(...EVENT_STATUSES.map(({ length }) => length))
 
-function lineOf(view: View, { received_at, status, source, type, uid }: EventJson): string {
-  const { text, style } = stateCell(status)
+function lineOf(
+  view: View,
+  { received_at, status, source, type, uid }: EventJson,
+  outcome: string | undefined,
+): string {
+  const { text, style } = stateCell(outcome ?? status)
   const padded = text.padEnd(STATUS_WIDTH)
   const shown = style === undefined ? padded : painted(view, style, padded)
   return `${timeIn(view, received_at)}  ${shown}  ${printable(source)}  ${printable(type)}  ${painted(view, 'gray', printable(uid))}\n`

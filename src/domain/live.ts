@@ -1,8 +1,8 @@
 import type { EventSummary } from './event.ts'
 import type { EventFilter } from './event-filter.ts'
 
-/** The filters of the list of events that an event cannot change after it was stored. */
-export type LiveFilter = Pick<EventFilter, 'source' | 'type' | 'status' | 'origin' | 'task' | 'q' | 'sinceMs'>
+/** With `outcome`, an event is given as soon as it has that outcome; else as it is stored. */
+export type LiveFilter = Omit<EventFilter, 'untilMs'>
 
 export interface LiveRequest {
   /** With `sinceMs`: begins with the events received since then, unless `after` is given. */
@@ -18,7 +18,7 @@ export type LiveEnd = 'stopping' | 'slow'
 export type LiveBatch = { readonly events: readonly LiveEvent[] } | { readonly end: LiveEnd }
 
 export interface LiveEvent {
-  /** The position after this event. */
+  /** A reader that begins here gets all that comes after this event. */
   readonly position: number
   readonly event: EventSummary
 }

@@ -3,14 +3,16 @@ import { HoldfastError, messageOf } from '../domain/errors.ts'
 import type { EventTail, TailedEvent } from '../domain/event-tail.ts'
 import {
   type LiveBatch,
-  type LiveEnd,
+  type LiveEvent,
   type LiveEvents,
   type LiveFilter,
   type LiveReader,
   type LiveRequest,
   MAX_LIVE_READERS,
 } from '../domain/live.ts'
+import type { ReplayJobs } from '../domain/replay-jobs.ts'
 import { matcherOf } from './live-filter.ts'
+import { createPayloadSearch, type FindMatches, OutcomeWatch, type SearchPayloads } from './live-search.ts'
 
 /** How often the store is asked for new events, while there are readers. */
 const POLL_MS = 200
@@ -21,8 +23,12 @@ const BATCH_EVENTS = 200
 /** The newest events, in memory for all readers; a reader that has kept up and then falls further behind is too slow. */
 const MAX_RECENT_EVENTS = 8_192
 
+/** Time between two looks for events with an outcome; after a look that took long, it is so many times as long. */
+const LOOK_MS = 1_000
+const LOOK_SHARE = 9
+
 interface LiveFeedOptions {
-  readonly store: EventTail
+  readonly store: EventTail & { readonly replayJobs: Pick<ReplayJobs, 'matches'> }
   readonly log: Logger
   /** For tests. */
   readonly maxRecentEvents?: number
@@ -34,6 +40,7 @@ interface LiveFeedOptions {
  */
 export class LiveFeed implements LiveEvents {
   readonly #store: EventTail
+  readonly #find: FindMatches
   readonly #log: Logger
   readonly #maxRecent: number
   /** The events between the two positions. */
@@ -47,11 +54,12 @@ export class LiveFeed implements LiveEvents {
   /** How often there was something new; and how the readers that wait for it are woken. */
   #news = 0
   readonly #waiting = new Set<() => void>()
-  /** One reader at a time reads old events. */
+  /** One reader at a time reads old events, or searches. */
   #reading: Promise<unknown> = Promise.resolve()
 
   constructor({ store, log, maxRecentEvents = MAX_RECENT_EVENTS }: LiveFeedOptions) {
     this.#store = store
+    this.#find = (...search) => this.#inTurn(() => store.replayJobs.matches(...search))
     this.#log = log
     this.#maxRecent = maxRecentEvents
   }
@@ -68,7 +76,8 @@ export class LiveFeed implements LiveEvents {
       const matches = matcherOf(filter)
       const position = await this.#startOf(filter, after)
       this.#begin()
-      return this.#readerAt(position, matches)
+      if (filter.outcome !== undefined) return this.#watchAt(position, new OutcomeWatch(filter, this.#find, position))
+      return this.#readerAt(position, matches, createPayloadSearch(filter, this.#find))
     } catch (error) {
       this.#leave()
       throw error
@@ -148,11 +157,14 @@ export class LiveFeed implements LiveEvents {
     this.#readers--
   }
 
-  #readerAt(start: number, matches: (event: TailedEvent['event']) => boolean): LiveReader {
+  /** Gives events as they are stored. */
+  #readerAt(
+    start: number,
+    matches: (event: TailedEvent['event']) => boolean,
+    search: SearchPayloads = async (events) => events,
+  ): LiveReader {
     let position = start
     let hasCaughtUp = false
-    let isClosed = false
-    const over = (end: LiveEnd): LiveBatch => ({ end })
 
     /** Undefined: there are no newer events now. */
     const more = async (): Promise<readonly TailedEvent[] | undefined> => {
@@ -175,23 +187,67 @@ export class LiveFeed implements LiveEvents {
     const next = async (maxWaitMs: number, signal: AbortSignal): Promise<LiveBatch> => {
       const untilMs = performance.now() + maxWaitMs
       for (;;) {
-        if (this.#stopping.signal.aborted) return over('stopping')
-        if (hasCaughtUp && position < this.#from) return over('slow')
+        if (this.#stopping.signal.aborted) return { end: 'stopping' }
+        if (hasCaughtUp && position < this.#from) return { end: 'slow' }
         const news = this.#news
-        const events = (await more())?.filter(({ event }) => matches(event))
+        const found = await more()
+        const events = found && (await search(found.filter(({ event }) => matches(event))))
         const leftMs = untilMs - performance.now()
         if ((events !== undefined && events.length > 0) || signal.aborted || leftMs <= 0)
           return { events: events ?? [] }
         if (events === undefined && news === this.#news) await pause(leftMs, signal, this.#waiting)
       }
     }
-    return {
-      position: () => position,
-      next,
-      close: () => {
-        if (!isClosed) this.#leave()
-        isClosed = true
-      },
+    return { position: () => position, next, close: this.#closeOnce() }
+  }
+
+  /** Gives events as they get their outcome. */
+  #watchAt(start: number, watch: OutcomeWatch): LiveReader {
+    let position = start
+    let lookedUntil = start
+    let lookAtMs = 0
+    /** Found, and not given yet. */
+    let keys: readonly number[] = []
+
+    const look = async (): Promise<void> => {
+      const startedMs = performance.now()
+      lookedUntil = this.#until
+      keys = await watch.look(lookedUntil)
+      lookAtMs = performance.now() + Math.max(LOOK_MS, LOOK_SHARE * (performance.now() - startedMs))
+    }
+
+    const take = async (): Promise<readonly LiveEvent[]> => {
+      const events: LiveEvent[] = []
+      for (const key of keys.slice(0, BATCH_EVENTS)) {
+        const [found] = (await this.#readOld(key - 1, 1)).events
+        if (found?.position === key) events.push({ position, event: found.event })
+      }
+      keys = keys.slice(BATCH_EVENTS)
+      if (keys.length > 0) return events
+      position = lookedUntil
+      return events.map((each, at) => (at === events.length - 1 ? { ...each, position } : each))
+    }
+
+    const next = async (maxWaitMs: number, signal: AbortSignal): Promise<LiveBatch> => {
+      const untilMs = performance.now() + maxWaitMs
+      for (;;) {
+        if (this.#stopping.signal.aborted) return { end: 'stopping' }
+        if (this.#isTailing && keys.length === 0 && performance.now() >= lookAtMs) await look()
+        const events = await take()
+        const nowMs = performance.now()
+        if (events.length > 0 || signal.aborted || nowMs >= untilMs) return { events }
+        const wakeAtMs = this.#isTailing ? Math.min(untilMs, lookAtMs) : untilMs
+        if (keys.length === 0) await pause(Math.max(0, wakeAtMs - nowMs), signal, this.#waiting)
+      }
+    }
+    return { position: () => position, next, close: this.#closeOnce() }
+  }
+
+  #closeOnce(): () => void {
+    let isClosed = false
+    return () => {
+      if (!isClosed) this.#leave()
+      isClosed = true
     }
   }
 
@@ -205,8 +261,12 @@ export class LiveFeed implements LiveEvents {
     return this.#recent.slice(low, low + BATCH_EVENTS)
   }
 
-  #readOld(position: number) {
-    const reading = this.#reading.then(() => this.#store.tail(position, BATCH_EVENTS))
+  #readOld(position: number, limit = BATCH_EVENTS) {
+    return this.#inTurn(() => this.#store.tail(position, limit))
+  }
+
+  #inTurn<Found>(read: () => Promise<Found>): Promise<Found> {
+    const reading = this.#reading.then(read)
     this.#reading = reading.catch(() => {})
     return reading
   }

@@ -3,7 +3,10 @@ import { checkEventFilter } from '../domain/event-filter.ts'
 import type { LiveFilter } from '../domain/live.ts'
 import { compilePatterns } from '../pipeline/type-routes.ts'
 
-/** Whether an event matches a filter, as the lists of the stores decide it. Throws `invalid_request` as `checkEventFilter` does. */
+/**
+ * Whether an event matches a filter by what it is stored with, as the lists of the stores decide it; `outcome`, `contains` and `match` are for
+ * `live-search.ts`. Throws `invalid_request` as `checkEventFilter` does.
+ */
 export function matcherOf(filter: LiveFilter): (event: EventSummary) => boolean {
   checkEventFilter(filter)
   const { source, type, status, origin, task, q, sinceMs } = filter

@@ -65,6 +65,22 @@ test('events tail shows a line for each event of the filter, since a time and fr
   expect(text.err).toBe('')
 })
 
+test('events tail shows an event of the payload and the outcome that are asked for, with the outcome', async () => {
+  await send('outcome.one')
+  const uid = await send('outcome.two')
+  const { wrote } = tail(
+    '--outcome',
+    'none',
+    '--contains',
+    'OUTCOME.TWO',
+    '--match',
+    'type:outcome.two',
+    '--since',
+    '1h',
+  )
+  expect(await wrote(1)).toEqual([expect.stringMatching(new RegExp(`  none +ai  outcome\\.two  ${uid}$`))])
+})
+
 test('events tail --json writes each event as a line of JSON, as the list has it', async () => {
   const uid = await send('json.one')
   const { wrote } = tail('--json', '--since', '1h', '--q', uid)

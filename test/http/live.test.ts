@@ -4,10 +4,13 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { MAX_LIVE_READERS } from '../../src/domain/live.ts'
 import { LiveFeed } from '../../src/monitoring/live-events.ts'
+import { claimOne, settlement } from '../contract/store-samples.ts'
 import { openStream } from '../support/event-stream.ts'
 import { eventually } from '../support/eventually.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
 import { detailOf, event, type OpsService, startOps } from './ops-service.ts'
+
+const DEAD = { verdict: 'dead', outcome: 'failed', error: 'no' } as const
 
 const append = async ({ store }: OpsService, overrides: Partial<NewEvent> = {}): Promise<string> =>
   (await store.append(event(overrides))).uid
@@ -78,6 +81,10 @@ describe('GET /v1/live', () => {
     ['origin=poll', { origin: 'poll' }],
     ['task=job_1', { task: 'job_1' }],
     ['q=EEDLE', { id: 'needle' }],
+    ['contains=GR%C3%9CN', { body: Buffer.from('{"colour":"grün"}') }],
+    ['match=data.plan:gold&type=*', { body: Buffer.from('{"data":{"plan":"gold"}}') }],
+    ['outcome=none', { status: 'unhandled', handlers: [] }],
+    ['outcome=none&contains=gold', { status: 'unhandled', handlers: [], body: Buffer.from('"gold"') }],
   ] as const)('with the filter %s, streams only events that match, as the list has them', async (query, overrides) => {
     const service = await startOps()
     const stream = await openStream(`${service.url}/v1/live?${query}`)
@@ -88,6 +95,37 @@ describe('GET /v1/live', () => {
     expect((await stream.take(2)).map(({ data }) => data.uid)).toEqual([uid, last])
     const { items } = (await (await service.get(`/v1/events?${query}`)).json()) as { items: { uid: string }[] }
     expect(items.map((item) => item.uid)).toEqual([last, uid])
+  })
+
+  test('with an outcome, streams each event once, when it gets that outcome, also if it was stored before', async () => {
+    const service = await startOps()
+    const { store } = service
+    const die = async (): Promise<void> => {
+      await store.settle([settlement(await claimOne(store, { handlers: [{ name: 'log', limit: 1 }] }), DEAD)])
+    }
+    await append(service)
+    await die()
+    const before = await append(service)
+    const stream = await openStream(`${service.url}/v1/live?outcome=dead`)
+    const [later] = [await append(service), await append(service)]
+    await die()
+    const first = await stream.next()
+    expect(first?.data).toMatchObject({ uid: before, outcome: 'dead' })
+    await die()
+    const second = await stream.next()
+    expect(second?.data).toMatchObject({ uid: later, outcome: 'dead' })
+    expect(Number(second?.id)).toBeGreaterThanOrEqual(Number(first?.id))
+    stream.close()
+    // One that comes back begins with what gets the outcome from then on, of all events.
+    const again = await openStream(`${service.url}/v1/live?outcome=dead&contains=completion`, {
+      'last-event-id': String(second?.id),
+    })
+    await eventually(async () => again.lastId(), Boolean)
+    await die()
+    expect((await again.next())?.data.outcome).toBe('dead')
+    const since = new Date(Date.now() - 60_000).toISOString()
+    const all = await openStream(`${service.url}/v1/live?outcome=dead&since=${since}`)
+    expect(await all.take(4)).toHaveLength(4)
   })
 
   test('with since, begins with the stored events of that time', async () => {
@@ -101,9 +139,8 @@ describe('GET /v1/live', () => {
   })
 
   test.each([
-    ['outcome=dead', 'before its outcome is known'],
-    ['contains=x', 'contents'],
-    ['match=a:b', 'contents'],
+    ['outcome=nonsense', 'outcome'],
+    ['match=nonsense', 'match'],
     ['until=2026-01-01T00:00:00Z', 'no end'],
     ['limit=5', 'no pages'],
     ['cursor=abc', 'last_event_id'],

@@ -4,6 +4,7 @@ import type { EventSummary } from '../../src/domain/event.ts'
 import type { EventTail, TailedEvent } from '../../src/domain/event-tail.ts'
 import type { LiveBatch, LiveReader } from '../../src/domain/live.ts'
 import { LiveFeed } from '../../src/monitoring/live-events.ts'
+import { type FindMatches, OutcomeWatch } from '../../src/monitoring/live-search.ts'
 import { eventually } from '../support/eventually.ts'
 
 const log = pino({ level: 'silent' })
@@ -31,8 +32,10 @@ function fakeStore() {
   return { store, state }
 }
 
-function feedOf(store: EventTail, maxRecentEvents = 100): LiveFeed {
-  const feed = new LiveFeed({ store, log, maxRecentEvents })
+const nothing: FindMatches = async (_, { last }) => ({ events: [], readTo: last })
+
+function feedOf(store: EventTail, maxRecentEvents = 100, find = nothing): LiveFeed {
+  const feed = new LiveFeed({ store: { ...store, replayJobs: { matches: find } }, log, maxRecentEvents })
   onTestFinished(() => feed.close())
   return feed
 }
@@ -138,4 +141,84 @@ test('waiting for events leaves no listener on the signal that ends the feed, no
   expect(added.mock.calls.length).toBeGreaterThan(5)
   // The tail waits for its next turn, and nothing else does.
   expect(added.mock.calls.length - removed.mock.calls.length).toBeLessThanOrEqual(1)
+})
+
+/** Events whose keys satisfy the condition, at most ten at once. */
+const findWhere =
+  (condition: (key: number) => boolean): FindMatches =>
+  async (_, { after, last }) => {
+    const readTo = Math.min(last, after + 10)
+    const keys = Array.from({ length: readTo - after }, (__, at) => after + at + 1).filter(condition)
+    return { events: keys.map((key) => ({ key, uid: String(key) })), readTo }
+  }
+
+test('a reader that searches payloads gets what matches, and moves past the others', async () => {
+  const { store, state } = fakeStore()
+  const feed = feedOf(
+    store,
+    100,
+    findWhere((key) => key % 50 === 0),
+  )
+  const reader = await feed.open({ filter: { contains: 'x' } })
+  state.last = 120
+  expect(await read(reader, 2)).toEqual(['50', '100'])
+  await eventually(
+    async () => {
+      await reader.next(50, none)
+      return reader.position()
+    },
+    (position) => position === 120,
+  )
+})
+
+test('a search that fails ends the call of its reader', async () => {
+  const { store, state } = fakeStore()
+  const find = vi.fn(findWhere((key) => key === 7)).mockRejectedValueOnce(new Error('away'))
+  const feed = feedOf(store, 100, find)
+  const reader = await feed.open({ filter: { match: [] } })
+  state.last = 9
+  await expect(reader.next(10_000, none)).rejects.toThrow('away')
+})
+
+test('a watch tells an event once when it has the outcome, and of those before it began only those that get it later', async () => {
+  const dead = new Set([3, 5])
+  const watch = new OutcomeWatch(
+    { outcome: 'dead' },
+    findWhere((key) => dead.has(key)),
+    4,
+  )
+  expect(await watch.look(6)).toEqual([5])
+  dead.add(2).add(40)
+  expect(await watch.look(30)).toEqual([2])
+  expect(await watch.look(50)).toEqual([40])
+  expect(await watch.look(60)).toEqual([])
+})
+
+test('a watch reads the payload of an event only when that has the outcome, and only once', async () => {
+  const dead = new Set([2])
+  const searched: number[] = []
+  const find: FindMatches = async (filter, range, limit) => {
+    const found = await findWhere((key) => dead.has(key))(filter, range, limit)
+    if (filter.contains === undefined) return found
+    searched.push(...found.events.map(({ key }) => key))
+    return { ...found, events: found.events.filter(({ key }) => key !== 8) }
+  }
+  const watch = new OutcomeWatch({ outcome: 'dead', contains: 'x' }, find, 4)
+  dead.add(6).add(8)
+  expect(await watch.look(10)).toEqual([6])
+  expect(await watch.look(10)).toEqual([])
+  expect(searched).toEqual([6, 8])
+})
+
+test('a watch looks no further back than its window', async () => {
+  const after: number[] = []
+  const find: FindMatches = async (_, range) => {
+    after.push(range.after)
+    return { events: [], readTo: range.last }
+  }
+  const watch = new OutcomeWatch({ outcome: 'succeeded' }, find, 50_000)
+  await watch.look(50_001)
+  await watch.look(80_000)
+  await watch.look(80_001)
+  expect(after).toEqual([40_000, 40_000, 40_001, 70_000])
 })

@@ -4,13 +4,15 @@ import type { Logger } from 'pino'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
 import type { EventSummary } from '../../domain/event.ts'
 import type { LiveEnd, LiveEvents, LiveReader, LiveRequest } from '../../domain/live.ts'
+import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
 import { sendProblem } from '../problems.ts'
-import { eventFields } from '../schemas/event-filter.ts'
+import { eventFields, payloadFields } from '../schemas/event-filter.ts'
 import { eventJson } from '../schemas/events.ts'
-import { Time } from '../schemas/schema.ts'
+import { OneOf, Time } from '../schemas/schema.ts'
 import { clientGone } from './client-gone.ts'
 import { EventStream } from './event-stream.ts'
-import { filterOf, type OpsApp } from './ops-app.ts'
+import { eventFilter } from './events.ts'
+import type { OpsApp } from './ops-app.ts'
 
 /** The longest silence of a stream. */
 const HEARTBEAT_MS = 15_000
@@ -20,6 +22,8 @@ const RETRY_MS = 2_000
 const Query = Type.Object(
   {
     ...eventFields,
+    outcome: Type.Optional(OneOf(EVENT_OUTCOMES, 'Each event is sent when it gets this outcome')),
+    ...payloadFields,
     since: Type.Optional(Time('Begins with the stored events received at or after; else with the next event')),
     last_event_id: Type.Optional(
       Type.String({
@@ -35,11 +39,8 @@ const Headers = Type.Object({
   'last-event-id': Type.Optional(Type.String({ description: 'Goes on after this id of an earlier stream' })),
 })
 
-/** Filters and fields of the list of events that a stream cannot have. */
+/** Fields of the list of events that a stream cannot have. */
 const REFUSED: Readonly<Record<string, string>> = {
-  outcome: 'an event is shown as it is stored, before its outcome is known',
-  contains: 'the contents of events are not searched while they are stored',
-  match: 'the contents of events are not searched while they are stored',
   until: 'a stream has no end',
   limit: 'a stream has no pages',
   cursor: 'a stream has no pages: use last_event_id',
@@ -58,7 +59,7 @@ export function registerLive(app: OpsApp, live: LiveEvents, log: Logger): void {
     {
       preValidation: refuseFilters,
       schema: {
-        summary: 'Every event as it is stored, as server-sent events; goes on after Last-Event-ID',
+        summary: 'Every event as it is stored or gets an outcome, as server-sent events; goes on after Last-Event-ID',
         tags: ['events'],
         querystring: Query,
         headers: Headers,
@@ -89,7 +90,7 @@ function requestOf({ last_event_id, ...query }: Static<typeof Query>, header: st
   if (id !== undefined && !/^\d{1,15}$/.test(id))
     throw new HoldfastError('invalid_request', 'the Last-Event-ID is not one that this stream gave')
   return {
-    filter: filterOf(query),
+    filter: eventFilter(query),
     ...(id !== undefined && { after: Number(id) }),
   }
 }
