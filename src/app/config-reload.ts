@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { AuditTrail } from '../domain/audit.ts'
 import { messageOf } from '../domain/errors.ts'
-import type { ReloadResult } from '../domain/reload.ts'
+import { changedSettings, type ReloadResult } from '../domain/reload.ts'
 import type { ReadConfig } from './config.ts'
 import type { Reloader } from './reload.ts'
 import { SecretFiles } from './secret-files.ts'
@@ -62,7 +62,7 @@ export class ConfigReload {
   async #record(result: ReloadResult, actor: 'signal' | 'file'): Promise<void> {
     if (!result.ok && result.isStopping) return
     const outcome = result.ok
-      ? { outcome: 'done' as const }
+      ? { outcome: 'done' as const, ...changedSettings(result.changes) }
       : { outcome: 'failed' as const, reason: `${result.faults.length} fault${result.faults.length === 1 ? '' : 's'}` }
     await this.#options.audit.record({ action: 'configuration.reload', actor, ...outcome })
   }

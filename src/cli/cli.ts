@@ -1,5 +1,6 @@
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from '../domain/errors.ts'
 import { VERSION } from '../domain/version.ts'
+import { audit } from './audit.ts'
 import { backup } from './backup.ts'
 import {
   type CliIo,
@@ -117,6 +118,7 @@ const commands: readonly Command[] = [
   handlersResume,
   drain,
   drift,
+  audit,
   retentionShow,
   retentionResume,
   reload,

@@ -1,3 +1,5 @@
+import { auditText } from './audit.ts'
+
 /** What a reload has changed. Secrets are named by their place in the setting, from 1 (the newest), and never shown. */
 export interface ReloadChanges {
   readonly sources: {
@@ -33,6 +35,12 @@ export type ReloadResult =
     }
   /** Nothing has changed. `isStopping`: because the service stops. */
   | { readonly ok: false; readonly faults: readonly string[]; readonly isStopping?: true }
+
+/** For the audit. */
+export const changedSettings = ({ settings }: ReloadChanges): { readonly target?: string; readonly count: number } => ({
+  ...(settings.length > 0 && { target: auditText(settings.join(' ')) ?? '' }),
+  count: settings.length,
+})
 
 /** The last reload of the process; its start counts as one that succeeded. */
 export interface LastReload {

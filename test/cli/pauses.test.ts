@@ -38,6 +38,21 @@ test('sources pause and resume a source, and sources shows which one is paused',
   })
 })
 
+test('audit lists who paused and resumed what, newest first, and filters by action and user', async () => {
+  const name = ((await service.api('/v1/sources')) as { items: { name: string }[] }).items[0]?.name ?? ''
+  await holdfast('sources', 'pause', name)
+  await holdfast('sources', 'resume', name)
+  const { out, code } = await holdfast('audit', '--action', 'source.*', '--limit', '2')
+  expect(code).toBe(0)
+  expect(out.split('\n').slice(0, 3)).toEqual([
+    expect.stringMatching(/^AT +BY +FROM +ACTION +OUTCOME +COUNT +WHAT$/),
+    expect.stringMatching(new RegExp(`Z  \\S+ +127\\.0\\.0\\.1  source\\.resume +done +1  ${name}$`)),
+    expect.stringMatching(new RegExp(`Z  \\S+ +127\\.0\\.0\\.1  source\\.pause +done +-  ${name}$`)),
+  ])
+  expect(JSON.parse((await holdfast('audit', '--actor', 'nobody-here', '--json')).out).items).toEqual([])
+  expect((await holdfast('audit', '--since', 'soon')).code).toBe(2)
+})
+
 test('sources shows since when a source is refused and why', async () => {
   const source = {
     name: 'shop',

@@ -39,6 +39,16 @@ export function noteChange(request: FastifyRequest, note: AuditNote): void {
   request.auditNote = { ...(typeof before === 'object' && before), ...note }
 }
 
+/** Fields whose values are contents of events: the audit names the fields alone. */
+const ABOUT_CONTENTS: ReadonlySet<string> = new Set(['contains', 'match'])
+
+/** A target in words: what a request named, field by field. */
+export const inWords = (given: object): string =>
+  Object.entries(given)
+    .filter(([, value]) => value !== undefined)
+    .map(([field, value]) => `${field}=${ABOUT_CONTENTS.has(field) ? '…' : String(value)}`)
+    .join(' ')
+
 /** The request was a dry run: it is not recorded, unless it fails. */
 export function noteNoChange(request: FastifyRequest): void {
   request.auditNote = 'nothing changed'
@@ -110,7 +120,7 @@ function entryOf(request: FastifyRequest, status: number): AuditEntry | undefine
     status,
     peer,
     ...credential,
-    ...(isDone && count !== undefined && { count }),
+    ...(count !== undefined && { count }),
     ...(Object.fromEntries(Object.entries(shown).filter(([, text]) => text !== undefined)) as Partial<AuditEntry>),
   }
 }

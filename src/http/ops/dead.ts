@@ -12,7 +12,7 @@ import {
 } from '../schemas/dead.ts'
 import { deliveryJson } from '../schemas/events.ts'
 import { Text, Time } from '../schemas/schema.ts'
-import { noteChange, noteNoChange } from './audit.ts'
+import { inWords, noteChange, noteNoChange } from './audit.ts'
 import { uidOf } from './events.ts'
 import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
@@ -88,9 +88,10 @@ export function registerDiscards(app: OpsApp, store: DeadLetters): void {
           sample: sample.map(deliveryJson),
         })
       }
-      const done = await discardAll(store, filter)
-      if (done.discarded > 0) noteChange(request, { target: inWords(given), count: done.discarded })
-      else noteNoChange(request)
+      const target = inWords(given) || 'all'
+      noteChange(request, { target })
+      const done = await discardAll(store, filter, (count) => noteChange(request, { target, count }))
+      if (done.discarded === 0) noteNoChange(request)
       return reply.send({ discarded: done.discarded, ...(done.more && { more: true as const }) })
     },
   )
@@ -109,7 +110,9 @@ export function registerDiscards(app: OpsApp, store: DeadLetters): void {
     },
     async (request, reply) => {
       const uid = uidOf(request.params)
-      const handlers = await store.discardOf(uid, request.body.handler)
+      const { handler } = request.body
+      noteChange(request, { target: `${uid} ${inWords({ handler })}` })
+      const handlers = await store.discardOf(uid, handler)
       if (handlers.length > 0) noteChange(request, { count: handlers.length })
       else noteNoChange(request)
       return reply.send({ uid, handlers: [...handlers] })
@@ -117,10 +120,14 @@ export function registerDiscards(app: OpsApp, store: DeadLetters): void {
   )
 }
 
-/** Discards in steps, so that no acknowledgement waits for more than one. */
+/**
+ * Discards in steps, so that no acknowledgement waits for more than one. `onStep` is called with the number so far, which stays discarded if
+ * a later step fails.
+ */
 async function discardAll(
   store: DeadLetters,
   filter: DeadFilter,
+  onStep: (discarded: number) => void,
 ): Promise<{ readonly discarded: number; readonly more: boolean }> {
   let discarded = 0
   let from: DeadPosition | undefined
@@ -128,16 +135,11 @@ async function discardAll(
     const limit = Math.min(STEP_SIZE, MAX_DISCARDED - discarded)
     const step = await store.discard({ filter, limit, ...(from !== undefined && { from }) })
     discarded += step.discarded
+    onStep(discarded)
     from = step.next
   } while (from !== undefined && discarded < MAX_DISCARDED)
   return { discarded, more: from !== undefined }
 }
-
-/** For the audit. */
-const inWords = (filter: object): string =>
-  Object.entries(filter)
-    .map(([field, value]) => `${field}=${value}`)
-    .join(' ') || 'all'
 
 /** A page goes on at a place in the list, which may have changed meanwhile. */
 const cursorOf = (place: number): string => Buffer.from(`causes:${place}`).toString('base64url')

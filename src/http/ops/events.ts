@@ -21,7 +21,7 @@ import {
   replayJson,
 } from '../schemas/events.ts'
 import { OneOf, PageOf, pageJson, Text } from '../schemas/schema.ts'
-import { noteChange } from './audit.ts'
+import { inWords, noteChange } from './audit.ts'
 import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 const EventQuery = Type.Object(
@@ -122,7 +122,9 @@ export function registerReplays(app: OpsApp, replay: ReplayEvent): void {
     },
     async (request, reply) => {
       const uid = uidOf(request.params)
-      const replayed = await replay(uid, request.body.handler)
+      const { handler } = request.body
+      noteChange(request, { target: `${uid} ${inWords({ handler })}` })
+      const replayed = await replay(uid, handler)
       noteChange(request, { count: replayed.handlers.length })
       return reply.code(replayed.handlers.length > 0 ? 202 : 200).send(replayJson(uid, replayed))
     },

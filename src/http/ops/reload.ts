@@ -1,6 +1,7 @@
-import type { ReloadResult } from '../../domain/reload.ts'
+import { changedSettings, type ReloadResult } from '../../domain/reload.ts'
 import { sendProblem } from '../problems.ts'
 import { ReloadSchema, reloadJson } from '../schemas/reload.ts'
+import { noteChange } from './audit.ts'
 import type { OpsApp } from './ops-app.ts'
 
 /** Reads the configuration and loads the modules again, and tells what has changed, or why nothing has. */
@@ -16,9 +17,12 @@ export function registerReload(app: OpsApp, reload: () => Promise<ReloadResult>)
         response: { 200: ReloadSchema },
       },
     },
-    async (_request, reply) => {
+    async (request, reply) => {
       const result = await reload()
-      if (result.ok) return reply.send(reloadJson(result.changes, result.durationMs))
+      if (result.ok) {
+        noteChange(request, changedSettings(result.changes))
+        return reply.send(reloadJson(result.changes, result.durationMs))
+      }
       return sendProblem(reply, result.isStopping ? 'unavailable' : 'configuration_refused', {
         reasons: result.faults,
       }) as never

@@ -17,7 +17,7 @@ import {
   replayJobJson,
 } from '../schemas/replays.ts'
 import { PageOf, pageJson } from '../schemas/schema.ts'
-import { askedBy, noteChange, noteNoChange } from './audit.ts'
+import { askedBy, inWords, noteChange, noteNoChange } from './audit.ts'
 import { clientOf, filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 const Query = Type.Object(pageQuery, { additionalProperties: false })
@@ -45,8 +45,10 @@ export function registerReplayJobs(app: OpsApp, replays: ReplayService): void {
         const { sample, ...matched } = await replays.dryRun(order)
         return reply.send({ ...matchedJson(matched), sample: sample.map(eventJson) })
       }
+      const wanted = orderInWords(body)
+      noteChange(request, { target: wanted })
       const { id, ...matched } = await replays.create(order)
-      noteChange(request, { target: id, count: matched.matched })
+      noteChange(request, { target: `${id} ${wanted}`, count: matched.matched })
       return reply.code(202).send({ id, ...matchedJson(matched) })
     },
   )
@@ -88,11 +90,7 @@ export function registerReplayJobs(app: OpsApp, replays: ReplayService): void {
         response: { 200: ReplayJobSchema },
       },
     },
-    async (request, reply) => {
-      const { id } = request.params
-      const job = await replays.cancel(id)
-      return reply.send(replayJobJson(job))
-    },
+    async ({ params: { id } }, reply) => reply.send(replayJobJson(await replays.cancel(id))),
   )
 }
 
@@ -109,6 +107,8 @@ function orderOf(
     ...(per_second !== undefined && { perSecond: per_second }),
   }
 }
+
+const orderInWords = ({ filter, handler: run }: ReplayOrderJson): string => inWords({ ...filter, run }) || 'all'
 
 /** The deliveries that an outcome means: the others of the same events do not run again. */
 const DELIVERIES_OF: Partial<Record<EventOutcome, ReplayFilter['delivery']>> = {
