@@ -7,13 +7,13 @@ import { ReplayRunner } from '../replays/replay-runner.ts'
 import { createReplayService } from '../replays/replay-service.ts'
 import type { RoutedHandlers } from '../replicas/membership.ts'
 
-/** How often a process looks for replays that another one has created, or left when it ended; and where there is no other. */
+/** How often a process looks for replays that another one has created, or left when it ended; and while there is no other. */
 const SHARED_IDLE_MS = 1_000
 const OWN_IDLE_MS = 5_000
 
 interface ReplayInputs {
   readonly store: Pick<OpenStore, 'replayJobs' | 'event' | 'deadCauses' | 'replicas'>
-  readonly routed: Pick<RoutedHandlers, 'handlers'>
+  readonly routed: Pick<RoutedHandlers, 'handlers' | 'hasOthers'>
   readonly pauses: Pick<PauseService, 'isDraining'>
   readonly log: Logger
 }
@@ -52,7 +52,7 @@ export function wireReplays({ store, routed, pauses, log }: ReplayInputs, genera
     },
     isDraining: () => pauses.isDraining,
     onWork: (handlers) => generations().current.dispatcher.wake(handlers),
-    idleMs: store.replicas === undefined ? OWN_IDLE_MS : SHARED_IDLE_MS,
+    idleMs: () => (routed.hasOthers() ? SHARED_IDLE_MS : OWN_IDLE_MS),
     log,
   })
   const service = createReplayService({

@@ -160,10 +160,11 @@ export function wireService(
 const secretUsesOf = ({ parts, secretUses }: Generation) =>
   [...parts.sources.keys()].map((source) => ({ source, uses: secretUses.usesOf(source) }))
 
-const pausesOf = ({ config, store, log }: WiringInputs, onChange: () => void): Pauses =>
+const pausesOf = ({ config, store, routed, log }: WiringInputs, onChange: () => void): Pauses =>
   new Pauses({
     store: store.pauses,
     isShared: store.replicas !== undefined,
+    hasOthers: routed.hasOthers,
     onChange: () => {
       if (config.role !== 'ingest') onChange()
     },

@@ -10,7 +10,7 @@ import {
   type PauseStore,
 } from '../domain/pause.ts'
 
-/** How often a process that shares its store reads what is paused: others may have paused it. */
+/** How often a process that shares its store reads what is paused: others may have paused it. While there are none, it does so with each sweep. */
 const REFRESH_MS = 500
 /** How often it looks for held deliveries of sources that were resumed: another process may have held them at that very moment. */
 const SWEEP_MS = 5_000
@@ -22,8 +22,10 @@ const BETWEEN_MS = 10
 
 interface PausesOptions {
   readonly store: PauseStore
-  /** Other processes use the store too. */
+  /** Other processes may use the store too. */
   readonly isShared: boolean
+  /** Whether there are other processes now. */
+  readonly hasOthers: () => boolean
   /** Called after a change of what is paused, and after held deliveries became due. */
   readonly onChange: () => void
   readonly log: Logger
@@ -124,10 +126,11 @@ export class Pauses implements PauseService {
   }
 
   async #pass(): Promise<void> {
-    const { store, isShared, log } = this.#options
+    const { store, isShared, hasOthers, log } = this.#options
     let isDone = false
     try {
-      if (isShared) this.#follow(await store.list())
+      const sweeps = performance.now() - this.#sweptAtMs >= SWEEP_MS
+      if (isShared && (sweeps || this.#isFailing || hasOthers())) this.#follow(await store.list())
       if (performance.now() - this.#sweptAtMs >= SWEEP_MS) await this.#release()
       isDone = true
       if (this.#isFailing) log.info('what is paused can be read again')

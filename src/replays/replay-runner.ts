@@ -35,7 +35,7 @@ export interface ReplayRunnerOptions {
   /** Called with the handlers that have something to do. */
   readonly onWork: (handlers: readonly string[]) => void
   /** How often to look for jobs that another process may have created. */
-  readonly idleMs: number
+  readonly idleMs: () => number
   readonly monotonicMs: () => number
   readonly log: Logger
 }
@@ -114,7 +114,7 @@ export class ReplayRunner {
     const job = isDraining() ? undefined : await jobs.lease(this.#lease, LEASE_MS)
     if (job === undefined) {
       this.#work = undefined
-      return idleMs
+      return idleMs()
     }
     const work = this.#workOn(job)
     work.pacing.look(job.outstanding, monotonicMs())

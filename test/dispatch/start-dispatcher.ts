@@ -40,7 +40,13 @@ interface DispatcherOptions {
 /** Pauses of an embedded store, which tell a dispatcher that does not exist yet. */
 export function startPauses(store: OpenStore) {
   let onChange = (): void => {}
-  const service = new Pauses({ store: store.pauses, isShared: false, onChange: () => onChange(), log: silent })
+  const service = new Pauses({
+    store: store.pauses,
+    isShared: false,
+    hasOthers: () => false,
+    onChange: () => onChange(),
+    log: silent,
+  })
   onTestFinished(() => service.stop())
   return {
     service,

@@ -142,7 +142,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     }),
     audit: { record: (entry) => store.audit.record(entry) },
     access: opsAccess(),
-    pauses: new Pauses({ store: store.pauses, isShared: false, onChange: () => {}, log }),
+    pauses: new Pauses({ store: store.pauses, isShared: false, hasOthers: () => false, onChange: () => {}, log }),
     metricsOpen: false,
     stats: createReadStats(store, Date.now),
     status: statusOf(store, handlers),

@@ -44,7 +44,7 @@ const runnerOf = (
     capacity: () => ({ total: 1_000, of: () => undefined }),
     isDraining: () => false,
     onWork: () => {},
-    idleMs: IDLE_MS,
+    idleMs: () => IDLE_MS,
     monotonicMs: () => performance.now(),
     log: pino({ level: 'silent' }),
     ...given,

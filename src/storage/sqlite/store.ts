@@ -124,6 +124,7 @@ export class SqliteStore implements OpenStore {
 
   async nameCauses({ causeOf, limit, from }: NameCauses): Promise<NamedCauses> {
     const rows = await (this.#refusing() ?? this.#reads.call('findUnnamed', limit, from))
+    if (rows.length === 0) return { named: 0, next: undefined }
     const keys = await this.#causes.keysOf(rows.map((row) => unnamedCause(row, causeOf)))
     const named = await this.#writes.call(
       'nameCauses',
