@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import type { Holdfast } from './app/app.ts'
 import { readConfig } from './app/config.ts'
-import { readEnvironment } from './app/environment.ts'
+import { readClientEnvironment, readEnvironment } from './app/environment.ts'
 import { HangUp } from './app/hang-up.ts'
 import { type Reread, rereadConfig } from './app/reread.ts'
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from './domain/errors.ts'
@@ -38,7 +38,7 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
       hasColours: process.stdout.isTTY === true && process.stdout.hasColors(),
       endSignal,
-      read: () => readConfig(readEnvironment()),
+      read: () => readConfig(readClientEnvironment()),
       move,
       backUp,
     }

@@ -7,27 +7,60 @@ import { ConfigurationError, messageOf } from '../domain/errors.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
+const FILE = '.env'
+
 /**
  * The process's environment, completed by the variables of the file `.env` if there is one. If both set a variable, the
- * environment's value counts. No other file reads the environment. Throws `ConfigurationError` if `.env` exists and cannot be read.
+ * environment's value counts, also where one of them sets `X` and the other `X_FILE`. No other file reads the environment. Throws
+ * `ConfigurationError` if `.env` exists and cannot be read.
  */
-export function readEnvironment(): Environment {
+export const readEnvironment = (own: Environment = process.env, path = FILE): Environment =>
+  settingsOf(own, readFile(path))
+
+/**
+ * As `readEnvironment`, for a command that asks the running service: if the environment has a token, it is the one that is used,
+ * whatever tokens `.env` has. Then a `.env` that only the service may read is no fault.
+ */
+export function readClientEnvironment(own: Environment = process.env, path = FILE): Environment {
+  const hasToken = TOKEN_VARIABLES.some((name) => isSet(own[name]))
+  if (!hasToken) return readEnvironment(own, path)
+  try {
+    return settingsOf(own, without(readFile(path), TOKEN_VARIABLES))
+  } catch {
+    return own
+  }
+}
+
+const TOKEN_VARIABLES = ['OPS_TOKEN', 'OPS_TOKEN_FILE', 'OPS_READ_TOKEN', 'OPS_READ_TOKEN_FILE']
+
+/** The environment of the processes and threads that run users' modules: with the variables of `.env`. */
+export const inheritedEnvironment = (): Environment => ({ ...readFile(FILE), ...process.env })
+
+/** Adds the variables of `.env` to the environment of this process itself, which is about to run users' modules. */
+export function addEnvironmentFile(): void {
+  Object.assign(process.env, inheritedEnvironment())
+}
+
+function readFile(path: string): Environment {
   try {
     // Some editors begin a file with a byte order mark, which would hide the first variable.
-    return { ...parseEnv(readFileSync('.env', 'utf8').replace(/^\ufeff/, '')), ...process.env }
+    return parseEnv(readFileSync(path, 'utf8').replace(/^\ufeff/, ''))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
     throw new ConfigurationError([`.env cannot be read: ${messageOf(error)}`])
   }
 }
 
-/** The environment of the processes and threads that run users' modules: with the variables of `.env`. */
-export const inheritedEnvironment = readEnvironment
-
-/** Adds the variables of `.env` to the environment of this process itself, which is about to run users' modules. */
-export function addEnvironmentFile(): void {
-  Object.assign(process.env, readEnvironment())
+function settingsOf(own: Environment, file: Environment): Environment {
+  const names = Object.keys(own).filter((name) => isSet(own[name]))
+  const others = names.map((name) => (name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`))
+  return { ...without(file, others), ...own }
 }
+
+const isSet = (value: string | undefined): boolean => value !== undefined && value !== ''
+
+const without = (variables: Environment, names: readonly string[]): Environment =>
+  Object.fromEntries(Object.entries(variables).filter(([name]) => !names.includes(name)))
 
 const MIN_DURATION_MS = 60_000
 const MAX_DURATION_MS = 366 * DAY_MS
