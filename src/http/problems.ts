@@ -191,7 +191,7 @@ export const createErrorHandler = (log: Logger) => (thrown: unknown, request: Fa
   const code = codeOf(error)
   if (code === 'unavailable') log.warn({ reqId: request.id, error: error.message }, 'request refused')
   else if (isOurError(code)) log.error({ err: error, reqId: request.id }, 'request failed')
-  const detail = detailOf(code, error)
+  const detail = detailOf(code, error, request)
   return sendProblem(reply, code, detail === undefined ? {} : { detail })
 }
 
@@ -214,12 +214,24 @@ function codeOf(error: FrameworkError): ProblemCode {
 const isOurError = (code: ProblemCode): boolean => statusOf(code) >= 500 && code !== 'provider_failed'
 
 /** Only what concerns the caller's request: the message of the service's own error appears only in the log. */
-function detailOf(code: ProblemCode, error: FrameworkError): string | undefined {
+function detailOf(code: ProblemCode, error: FrameworkError, { query }: FastifyRequest): string | undefined {
   if (isOurError(code)) return undefined
   if (isHoldfastError(error)) return error.message
   const fault = error.validation?.[0]
-  return fault === undefined ? undefined : describe(fault, error.validationContext)
+  if (fault === undefined) return undefined
+  if (fault.params.format === 'date-time') return describeTime(fault, query, error.validationContext)
+  return describe(fault, error.validationContext)
 }
+
+function describeTime(fault: ValidationFault, query: unknown, context: string | undefined): string {
+  const text = describe({ ...fault, message: 'must be a time as 2026-11-03T04:00:00Z (RFC 3339)' }, context)
+  const given = context === 'querystring' ? (query as Record<string, unknown>)[fault.instancePath.slice(1)] : undefined
+  const hasLostPlus = typeof given === 'string' && LOST_PLUS.test(given)
+  return hasLostPlus ? `${text}; a + in a URL stands for a space: write %2B in its place` : text
+}
+
+/** A time whose + became a space. */
+const LOST_PLUS = /:\d\d(?:\.\d+)? \d\d:?\d\d$/
 
 function describe({ instancePath, keyword, message, params }: ValidationFault, context = 'request'): string {
   const kind = context === 'querystring' ? 'query parameter' : `${context} property`
