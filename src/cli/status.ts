@@ -42,7 +42,7 @@ function headline({ well, problems }: StatusJson, view: View): string {
 
 /** The word for its weight, what it is and where, since when; the command on a line of its own, to be copied. */
 function describeProblem(
-  { severity, summary, since, cause, command, ...target }: ProblemItemJson,
+  { severity, summary, since, last_at, cause, command, ...target }: ProblemItemJson,
   nowMs: number,
   view: View,
 ): string {
@@ -51,6 +51,7 @@ function describeProblem(
     where === '' ? summary : `${where}: ${summary}`,
     cause === null ? '' : ` (${cause})`,
     since === null ? '' : `, since ${timeIn(view, since)} (${ago(since, nowMs)})`,
+    last_at === null ? '' : `, last ${timeIn(view, last_at)} (${ago(last_at, nowMs)})`,
   ].join('')
   const indent = ' '.repeat(severity.length + 2)
   const [first = '', ...rest] = wrapped(printable(text), (view.columns ?? Infinity) - indent.length)

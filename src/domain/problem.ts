@@ -55,6 +55,8 @@ export interface Problem {
   readonly count: number
   /** When it began; undefined: not known. */
   readonly sinceMs?: number
+  /** Of a problem that may be over: when it last happened. */
+  readonly lastMs?: number
   readonly cause?: string
   readonly source?: string
   readonly handler?: string

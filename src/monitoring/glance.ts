@@ -6,6 +6,7 @@ import type { LastReload } from '../domain/reload.ts'
 import type { SourceState } from '../domain/source.ts'
 import type { SourceHealth } from '../domain/source-health.ts'
 import type { Counts, StoreSize } from '../domain/store-health.ts'
+import type { ExpiredTasks } from './expired-tasks.ts'
 import type { Numbers } from './numbers.ts'
 
 /** How many hours the numbers in problems cover: events not understood, tasks expired, requests refused, shapes changed. */
@@ -33,6 +34,8 @@ export interface Glance {
   readonly recent: ReadonlyMap<string, Numbers>
   /** Of these hours, the events that are not understood, by source. */
   readonly quarantined: ReadonlyMap<string, number>
+  /** Of these hours, the tasks that expired, by source. */
+  readonly expired: ReadonlyMap<string, ExpiredTasks>
   /** Handlers that no running worker has. */
   readonly missingHandlers: readonly string[]
   /** Changes of the last `RECENT_HOURS`, the newest first. */

@@ -98,6 +98,12 @@ export class Numbers {
     return JSON.stringify(written)
   }
 
+  static fromText(text: string): Numbers {
+    const numbers = new Numbers()
+    numbers.addText(text)
+    return numbers
+  }
+
   /** Adds numbers as `toText` writes them. Adds nothing of a text that is damaged. */
   addText(text: string): void {
     const read = parse(text)

@@ -10,6 +10,7 @@ import type { SourceHealth } from '../domain/source-health.ts'
 import { STAT_SPANS, type StatSpan, type StatStore } from '../domain/stat-store.ts'
 import type { ReadStatus, RecentNumbers, ServiceStatus } from '../domain/status.ts'
 import type { StoreHealth } from '../domain/store-health.ts'
+import { type ExpiredTasks, readExpiredTasks } from './expired-tasks.ts'
 import { type Glance, RECENT_HOURS } from './glance.ts'
 import { Numbers } from './numbers.ts'
 import { problemsOf } from './problems.ts'
@@ -27,6 +28,8 @@ const MAX_DRIFT = 200
 const MAX_SOURCES = 500
 /** Sources whose events that were not understood are counted. */
 const MAX_QUARANTINED = 10
+/** Sources whose expired tasks are looked for. */
+const MAX_EXPIRED = 50
 
 export interface StatusParts {
   readonly store: Pick<StoreHealth, 'faults' | 'warnings' | 'counts' | 'size'> &
@@ -102,6 +105,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     health,
     recent: day ?? new Map(),
     quarantined: await stillQuarantined(store, day ?? new Map(), startOf('hour', dayAgoMs)),
+    expired: await expiredTasks(store, day ?? new Map(), startOf('hour', dayAgoMs), nowMs),
     missingHandlers: missingHandlers(parts),
     drift: drift?.items ?? [],
   }
@@ -179,6 +183,21 @@ async function stillQuarantined(
     }),
   )
   return new Map([...came, ...counted])
+}
+
+async function expiredTasks(
+  store: Pick<StatStore, 'statRows'>,
+  recent: ReadonlyMap<string, Numbers>,
+  sinceMs: number,
+  nowMs: number,
+): Promise<ReadonlyMap<string, ExpiredTasks>> {
+  const sources = [...recent].filter(([, { expired }]) => expired > 0).map(([source]) => source)
+  const read = await Promise.all(
+    sources
+      .slice(0, MAX_EXPIRED)
+      .map(async (source) => [source, await inTime(readExpiredTasks(store, source, sinceMs, nowMs + 1))] as const),
+  )
+  return new Map(read.flatMap(([source, tasks]) => (tasks === undefined ? [] : [[source, tasks]])))
 }
 
 function recentOf(bySource: ReadonlyMap<string, Numbers>): RecentNumbers {

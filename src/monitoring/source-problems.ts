@@ -1,3 +1,4 @@
+import { HOUR_MS } from '../domain/clock.ts'
 import type { Problem } from '../domain/problem.ts'
 import { type Check, counted, RECENT_HOURS, sum } from './glance.ts'
 
@@ -65,18 +66,17 @@ export const quarantined: Check = ({ quarantined: counts }) =>
       command: `holdfast events list --status quarantined --source ${source}`,
     }))
 
-export const tasksExpired: Check = ({ recent }) =>
-  [...recent]
-    .map(([source, { expired }]) => [source, expired] as const)
-    .filter(([, count]) => count > 0)
-    .map(([source, count]) => ({
-      problem: 'tasks_expired',
-      severity: 'warning',
-      summary: `${counted(count, 'task')} expired in ${RECENT_HOURS} hours`,
-      count,
-      source,
-      command: `holdfast tasks list --status expired --source ${source}`,
-    }))
+/** Nothing brings these tasks back, so after an hour without another one they are only to be known. */
+export const tasksExpired: Check = ({ expired, nowMs }) =>
+  [...expired].map(([source, { count, lastAtMs }]) => ({
+    problem: 'tasks_expired',
+    severity: nowMs - lastAtMs <= HOUR_MS ? 'warning' : 'notice',
+    summary: `${counted(count, 'task')} expired in ${RECENT_HOURS} hours`,
+    count,
+    lastMs: lastAtMs,
+    source,
+    command: `holdfast tasks list --status expired --source ${source}`,
+  }))
 
 export const schemaDrift: Check = ({ drift }) =>
   [...Map.groupBy(drift, ({ source }) => source)].map(([source, entries]) => ({

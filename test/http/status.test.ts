@@ -35,6 +35,7 @@ test('GET /v1/status gives each problem with all of its fields, and null for wha
           summary: 's',
           count: 1,
           sinceMs: 0,
+          lastMs: 1_000,
           source: 'ai',
           command: 'c',
         },
@@ -48,14 +49,21 @@ test('GET /v1/status gives each problem with all of its fields, and null for wha
       workers: 2,
     }),
   })
-  const none = { since: null, cause: null, source: null, handler: null, command: null }
+  const none = { since: null, last_at: null, cause: null, source: null, handler: null, command: null }
   expect(await (await service.get('/v1/status')).json()).toMatchObject({
     at: '2026-11-03T04:00:00.000Z',
     uptime_seconds: 3_600,
     well: false,
     problems: [
       { ...none, problem: 'store_failing', severity: 'critical', count: 1, cause: 'full' },
-      { ...none, problem: 'source_silent', since: '1970-01-01T00:00:00.000Z', source: 'ai', command: 'c' },
+      {
+        ...none,
+        problem: 'source_silent',
+        since: '1970-01-01T00:00:00.000Z',
+        last_at: '1970-01-01T00:00:01.000Z',
+        source: 'ai',
+        command: 'c',
+      },
     ],
     store: { kind: 'postgres', ready: false, bytes: 5, free_bytes: null },
     deliveries: null,

@@ -41,6 +41,7 @@ const well: Glance = {
   health: new Map([['ai', health]]),
   recent: new Map([['ai', new Numbers()]]),
   quarantined: new Map([['ai', 0]]),
+  expired: new Map(),
   missingHandlers: [],
   drift: [],
 }
@@ -152,7 +153,16 @@ describe('a problem', () => {
     ],
     ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
     ['events_quarantined', { quarantined: new Map([['ai', 4]]) }, { count: 4, source: 'ai' }],
-    ['tasks_expired', { recent: numbers({ expired: 2 }) }, { count: 2, source: 'ai' }],
+    [
+      'tasks_expired',
+      { expired: new Map([['ai', { count: 2, lastAtMs: NOW_MS - 3_600_000 }]]) },
+      { severity: 'warning', count: 2, source: 'ai', lastMs: NOW_MS - 3_600_000 },
+    ],
+    [
+      'tasks_expired',
+      { expired: new Map([['ai', { count: 2, lastAtMs: NOW_MS - 3_600_001 }]]) },
+      { severity: 'notice', count: 2, source: 'ai' },
+    ],
   ])('%s is a problem when the parts say %j', (problem, told, expected) => {
     expect(problemsOf({ ...well, ...told })).toMatchObject([{ problem, ...expected }])
   })

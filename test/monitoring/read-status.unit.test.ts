@@ -83,6 +83,32 @@ test('events that a replay has understood since are no problem any more, unless 
   expect(await named(outcomes(0, true))).toEqual(['dead_letters', 'events_quarantined'])
 })
 
+test('tasks that expired are a problem that says to the minute when the last one did', async () => {
+  const hourMs = Date.parse('2026-11-03T02:00:00Z')
+  const lastMs = hourMs + 17 * 60_000
+  const row = (atMs: number, expired: number, writer = 'w') => ({
+    atMs,
+    source: 'ai',
+    writer,
+    numbers: rowOf({ expired }),
+  })
+  const rows = {
+    hour: [row(hourMs - 3_600_000, 2), row(hourMs, 1), row(hourMs, 3, 'other'), row(hourMs + 3_600_000, 0)],
+    minute: [row(hourMs + 5 * 60_000, 1), row(lastMs, 3, 'other'), row(lastMs + 60_000, 0)],
+  }
+  const statRows: StatusParts['store']['statRows'] = async ({ span, sinceMs, untilMs, after }) =>
+    after !== undefined
+      ? []
+      : rows[span].filter(({ atMs }) => atMs >= sinceMs && atMs < untilMs).map((each) => ({ ...each, span }))
+  const { problems } = await createReadStatus(parts({ store: { ...parts().store, statRows } }))()
+  expect(problems.find(({ problem }) => problem === 'tasks_expired')).toMatchObject({
+    severity: 'notice',
+    count: 6,
+    lastMs,
+    source: 'ai',
+  })
+})
+
 test('the status with the store away has what the process itself knows', async () => {
   const gone = async () => Promise.reject(new Error('gone'))
   const store = { ...parts().store, faults: () => ['gone'], counts: gone, size: gone, statRows: gone }

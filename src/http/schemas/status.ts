@@ -15,6 +15,7 @@ export const ProblemItemSchema = Type.Object({
   summary: Type.String({ description: 'One sentence, without its target and its time' }),
   count: Type.Integer({ description: 'How many events, deliveries, tasks or faults it is about' }),
   since: Nullable(Time(), 'When it began; null: not known'),
+  last_at: Nullable(Time(), 'When it last happened; null: it lasts, or is not known'),
   cause: Nullable(Type.String()),
   source: Nullable(Type.String(), 'The source that it is about'),
   handler: Nullable(Type.String(), 'The handler that it is about'),
@@ -88,9 +89,10 @@ export const statusJson = (status: ServiceStatus): StatusJson => ({
   workers: status.workers ?? null,
 })
 
-const problemJson = ({ sinceMs, cause, source, handler, command, ...same }: Problem): ProblemItemJson => ({
+const problemJson = ({ sinceMs, lastMs, cause, source, handler, command, ...same }: Problem): ProblemItemJson => ({
   ...same,
   since: isoOrNull(sinceMs),
+  last_at: isoOrNull(lastMs),
   cause: cause ?? null,
   source: source ?? null,
   handler: handler ?? null,
