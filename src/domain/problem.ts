@@ -24,6 +24,8 @@ export const PROBLEMS = [
   'breaker_open',
   /** Events that were not understood. */
   'events_quarantined',
+  /** Tasks that should be over, and whose polls fail. */
+  'tasks_stuck',
   /** Tasks whose end never came. */
   'tasks_expired',
   /** Old events are not deleted, because the clock is doubted. */

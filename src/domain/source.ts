@@ -1,6 +1,7 @@
 import type { DedupeMode } from './config.ts'
 import type { CallProvider } from './outbound.ts'
 import type { Provider } from './provider.ts'
+import type { StuckTasks } from './task-store.ts'
 import type { Verifier } from './verifier.ts'
 
 /** Whether an event type matches. In patterns `*` stands for any characters, also dots. */
@@ -61,4 +62,6 @@ export interface SourceState {
   readonly breaker: BreakerState | null
   /** Since when no webhook has arrived and polls alone have ended its tasks; undefined: its webhooks arrive. */
   readonly silentSinceMs: number | undefined
+  /** Tasks that should have been over an hour ago, and whose polls fail. */
+  readonly stuck?: StuckTasks | undefined
 }

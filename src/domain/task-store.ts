@@ -53,7 +53,17 @@ export interface SourceActivity {
   readonly lastWebhookAtMs: number | undefined
   /** Tasks resolved by poll since the given time. */
   readonly recovered: number
+  /** Tasks that are not over, were due to be over before the given time, and whose last poll or submission failed. */
+  readonly stuck: StuckTasks | undefined
 }
+
+export interface StuckTasks {
+  /** At most `MAX_STUCK_COUNTED`. */
+  readonly count: number
+  /** The first time at which one of them was due to be over. */
+  readonly staleAtMs: number
+}
+export const MAX_STUCK_COUNTED = 1_000
 
 /**
  * Tasks live in the same database as events, because what ends a task is an event (`EventStore.append`). Times are by the

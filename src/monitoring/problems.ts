@@ -1,6 +1,14 @@
 import { PROBLEMS, type Problem, SEVERITIES } from '../domain/problem.ts'
 import { type Check, counted, type Glance, sum } from './glance.ts'
-import { breakersOpen, quarantined, refusals, schemaDrift, sourcesSilent, tasksExpired } from './source-problems.ts'
+import {
+  breakersOpen,
+  quarantined,
+  refusals,
+  schemaDrift,
+  sourcesSilent,
+  tasksExpired,
+  tasksStuck,
+} from './source-problems.ts'
 
 /** Deliveries that have been due for longer are a backlog; and a critical one after the longer time. */
 const BACKLOG_MS = 60_000
@@ -175,6 +183,7 @@ const CHECKS: readonly Check[] = [
   deadLetters,
   breakersOpen,
   quarantined,
+  tasksStuck,
   tasksExpired,
   retentionHeld,
   reloadFailed,

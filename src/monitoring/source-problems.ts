@@ -1,5 +1,6 @@
 import { HOUR_MS } from '../domain/clock.ts'
 import type { Problem } from '../domain/problem.ts'
+import { MAX_STUCK_COUNTED } from '../domain/task-store.ts'
 import { type Check, counted, RECENT_HOURS, sum } from './glance.ts'
 
 export const sourcesSilent: Check = ({ sources, health }) =>
@@ -65,6 +66,23 @@ export const quarantined: Check = ({ quarantined: counts }) =>
       source,
       command: `holdfast events list --status quarantined --source ${source}`,
     }))
+
+export const tasksStuck: Check = ({ sources }) =>
+  [...sources].flatMap(([source, { stuck }]): readonly Problem[] =>
+    stuck === undefined
+      ? []
+      : [
+          {
+            problem: 'tasks_stuck',
+            severity: 'warning',
+            summary: `${stuck.count === MAX_STUCK_COUNTED ? 'at least ' : ''}${counted(stuck.count, 'task')} should be over for an hour, and the polls fail`,
+            count: stuck.count,
+            sinceMs: stuck.staleAtMs,
+            source,
+            command: `holdfast tasks list --status pending --source ${source}`,
+          },
+        ],
+  )
 
 /** Nothing brings these tasks back, so after an hour without another one they are only to be known. */
 export const tasksExpired: Check = ({ expired, nowMs }) =>

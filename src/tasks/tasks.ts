@@ -68,13 +68,14 @@ export function createTasks(options: TasksOptions): Tasks {
     breakerOf,
     stateOf: async (source) => {
       const silentSinceMs = await silence.silentSinceMs(source)
-      const { lastWebhookAtMs, recovered } = await store.activity(source, clock() - HOUR_MS)
+      const { lastWebhookAtMs, recovered, stuck } = await store.activity(source, clock() - HOUR_MS)
       return {
         // The last webhook may not have been stored, and a stored one may be older than this process.
         lastWebhookAtMs: silence.lastWebhookAtMs(source) ?? lastWebhookAtMs,
         recovered,
         breaker: breakerOf(source),
         silentSinceMs,
+        stuck,
       }
     },
   }

@@ -257,6 +257,7 @@ export class ModelStore {
       lastWebhookAtMs:
         hooked.length === 0 ? undefined : Math.max(...hooked.map(({ given: { receivedAtMs } }) => receivedAtMs)),
       recovered: recovered.length,
+      stuck: this.tasks.stuck(source, sinceMs),
     }
   }
 

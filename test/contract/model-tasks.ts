@@ -9,7 +9,13 @@ import {
   type TaskEnding,
   type TaskStatus,
 } from '../../src/domain/task.ts'
-import type { TaskClaim, TaskFilter, TaskPostponement, TaskSubmission } from '../../src/domain/task-store.ts'
+import type {
+  SourceActivity,
+  TaskClaim,
+  TaskFilter,
+  TaskPostponement,
+  TaskSubmission,
+} from '../../src/domain/task-store.ts'
 
 export interface ModelTask {
   readonly given: NewTask
@@ -44,6 +50,14 @@ export class ModelTasks {
 
   constructor(endOf: EndOf) {
     this.#endOf = endOf
+  }
+
+  stuck(source: string, sinceMs: number): SourceActivity['stuck'] {
+    const times = this.all
+      .filter(({ given, endedAtMs, failures }) => given.source === source && endedAtMs === undefined && failures > 0)
+      .map(({ staleAtMs }) => staleAtMs)
+      .filter((staleAtMs) => staleAtMs < sinceMs)
+    return times.length === 0 ? undefined : { count: times.length, staleAtMs: Math.min(...times) }
   }
 
   track(given: NewTask, nowMs: number): { task: ModelTask; created: boolean } | 'idempotency_mismatch' {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MAX_PAGE_SIZE } from '../../src/domain/limits.ts'
 import { newUid } from '../../src/domain/names.ts'
 import { TASK_STATUSES, type TaskStatus } from '../../src/domain/task.ts'
-import type { TaskFilter } from '../../src/domain/task-store.ts'
+import type { TaskFilter, TaskPostponement } from '../../src/domain/task-store.ts'
 import type { Fixture } from './store-contract.ts'
 import { allPages, codeOf, expectAll, newEvent, START_MS } from './store-samples.ts'
 import { askedEvent, endEvent, leaseOf, newTask, taskBy, trackLeased, trackSubmission } from './task-samples.ts'
@@ -109,6 +109,32 @@ function describeFindTask({ store }: Fixture): void {
 }
 
 function describeActivity({ store, now, pass }: Fixture): void {
+  test('`activity` counts the tasks that were due to be over before, and whose last poll failed', async () => {
+    const stuck = async (source = 'stripe') => (await store().activity(source, now())).stuck
+    const poll = async (uid: string, outcome: TaskPostponement['outcome']) => {
+      const { lease } = await leaseOf(store(), uid)
+      await store().postpone([{ uid, lease, dueAtMs: now(), ...(outcome && { outcome }) }])
+    }
+    const failed = { error: 'the provider answered 500' }
+    const tasks = [
+      newTask({ maxWaitMs: 30 }),
+      newTask({ maxWaitMs: 20 }),
+      newTask({ maxWaitMs: 90_000, deadlineMs: 99_000 }),
+    ]
+    for (const task of tasks) await store().track(task)
+    const [later, first] = tasks.map(({ uid }) => uid) as [string, string]
+    pass(31)
+    expect(await stuck()).toBeUndefined()
+    for (const { uid } of tasks) await poll(uid, failed)
+    expect(await stuck()).toEqual({ count: 2, staleAtMs: START_MS + 20 })
+    expect(await stuck('eu')).toBeUndefined()
+    expect((await store().activity('stripe', START_MS + 30)).stuck).toEqual({ count: 1, staleAtMs: START_MS + 20 })
+    await poll(first, { providerStatus: 'processing' })
+    expect(await stuck()).toEqual({ count: 1, staleAtMs: START_MS + 30 })
+    await store().cancelTask(later)
+    expect(await stuck()).toBeUndefined()
+  })
+
   test('`activity` gives the time of a source’s last webhook, and the number of polls that were needed since', async () => {
     expect(await store().activity('stripe', 0)).toEqual({ lastWebhookAtMs: undefined, recovered: 0 })
     const came = [

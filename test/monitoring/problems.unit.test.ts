@@ -154,6 +154,11 @@ describe('a problem', () => {
     ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
     ['events_quarantined', { quarantined: new Map([['ai', 4]]) }, { count: 4, source: 'ai' }],
     [
+      'tasks_stuck',
+      { sources: new Map([['ai', { ...state, stuck: { count: 2, staleAtMs: 7 } }]]) },
+      { severity: 'warning', summary: '2 tasks should be over for an hour, and the polls fail', count: 2, sinceMs: 7 },
+    ],
+    [
       'tasks_expired',
       { expired: new Map([['ai', { count: 2, lastAtMs: NOW_MS - 3_600_000 }]]) },
       { severity: 'warning', count: 2, source: 'ai', lastMs: NOW_MS - 3_600_000 },

@@ -1,6 +1,6 @@
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { Task } from '../../domain/task.ts'
-import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
+import { MAX_STUCK_COUNTED, type SourceActivity, type TaskFilter } from '../../domain/task-store.ts'
 import {
   type Condition,
   cutPage,
@@ -10,8 +10,9 @@ import {
   type Position,
   startOf,
 } from '../shared/list-pages.ts'
-import { type TaskRow, taskOf, taskPosition } from '../shared/tasks.ts'
+import { type StuckRow, stuckOf, type TaskRow, taskOf, taskPosition } from '../shared/tasks.ts'
 import { type Connections, select, type Value } from './connections.ts'
+import { unlessDamaged } from './errors.ts'
 import { escapeText, isUuid } from './escape-text.ts'
 
 /** How many event types of a source are read to find the last event that came by webhook. */
@@ -79,12 +80,26 @@ const ACTIVITY = {
   `,
 }
 
+const STUCK = {
+  name: 'stuck-tasks',
+  text: `
+    SELECT count(*)::integer AS n, min(stale_at) AS at FROM (
+      SELECT stale_at FROM task WHERE source = $1 AND ended_at IS NULL AND failures > 0 LIMIT ${MAX_STUCK_COUNTED}
+    ) AS failed WHERE stale_at < $2
+  `,
+}
+
 export function createActivity(connections: Connections) {
   return async (source: string, sinceMs: number): Promise<SourceActivity> => {
     const [row] = await connections.run<{ last_webhook_at: number | null; recovered: number }>('read', ACTIVITY, [
       escapeText(source),
       sinceMs,
     ])
-    return { lastWebhookAtMs: row?.last_webhook_at ?? undefined, recovered: row?.recovered ?? 0 }
+    const [stuck] = await unlessDamaged(connections.run<StuckRow>('read', STUCK, [escapeText(source), sinceMs]), [])
+    return {
+      lastWebhookAtMs: row?.last_webhook_at ?? undefined,
+      recovered: row?.recovered ?? 0,
+      stuck: stuckOf(stuck),
+    }
   }
 }

@@ -9,6 +9,7 @@ import type {
   TaskEnding,
   TaskStatus,
 } from '../../domain/task.ts'
+import type { StuckTasks } from '../../domain/task-store.ts'
 import type { Position } from './list-pages.ts'
 
 /** How both stores read a row of a task, and the rules for tasks that do not depend on the database. */
@@ -117,3 +118,10 @@ const GRACE_MS = 86_400_000
  */
 export const expiryOf = ({ expires_at }: TaskRow, deadlineMs: number, nowMs: number): number =>
   expires_at > deadlineMs && expires_at <= nowMs ? nowMs + GRACE_MS : expires_at
+
+export type StuckRow = Readonly<{ n: number; at: number | null }>
+
+export const stuckOf = (row: object | undefined): StuckTasks | undefined => {
+  const { n, at } = (row ?? { n: 0, at: null }) as StuckRow
+  return at === null ? undefined : { count: n, staleAtMs: at }
+}

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { Page, PageRequest } from '../../domain/page.ts'
 import type { Task } from '../../domain/task.ts'
-import type { SourceActivity, TaskFilter } from '../../domain/task-store.ts'
+import { MAX_STUCK_COUNTED, type SourceActivity, type TaskFilter } from '../../domain/task-store.ts'
 import {
   cutPage,
   MAX_RECENT_READ,
@@ -11,7 +11,7 @@ import {
   type Position,
   startOf,
 } from '../shared/list-pages.ts'
-import { type TaskRow, taskOf, taskPosition } from '../shared/tasks.ts'
+import { stuckOf, type TaskRow, taskOf, taskPosition } from '../shared/tasks.ts'
 import { unlessDamaged } from './errors.ts'
 import { prepareSourceTypes } from './search-events.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
@@ -89,12 +89,19 @@ export function prepareActivity(db: DatabaseSync) {
   const recovered = db.prepare(
     "SELECT count(*) AS n FROM task WHERE source = ? AND ended_at >= ? AND resolved_by = 'poll'",
   )
+  const stuck = db.prepare(`
+    SELECT count(*) AS n, min(stale_at) AS at FROM (
+      SELECT stale_at FROM task INDEXED BY task_due_failed WHERE source = ?1 AND ended_at IS NULL AND failures > 0
+      LIMIT ${MAX_STUCK_COUNTED}
+    ) WHERE stale_at < ?2
+  `)
   return (source: string, sinceMs: number): SourceActivity => {
     const rows = kinds({ source })?.map(({ type }) => lastOfKind.get(source, type)) ?? [lastOfAny.get(source)]
     const times = rows.flatMap((row) => (typeof row?.at === 'number' ? [row.at] : []))
     return {
       lastWebhookAtMs: times.length === 0 ? undefined : Math.max(...times),
       recovered: Number(recovered.get(source, sinceMs)?.n),
+      stuck: stuckOf(unlessDamaged(() => stuck.get(source, sinceMs))),
     }
   }
 }
