@@ -1,5 +1,5 @@
 import { PROBLEMS, type Problem, SEVERITIES } from '../domain/problem.ts'
-import { type Check, counted, type Glance, sum } from './glance.ts'
+import { type Check, counted, type Observed, sum } from './check.ts'
 import {
   breakersOpen,
   quarantined,
@@ -21,8 +21,8 @@ const CRITICAL_DISK_BYTES = 128 * MIB
 const MAX_SINGLE_CAUSES = 5
 
 /** The problems of the service, the worst first. */
-export const problemsOf = (glance: Glance): readonly Problem[] =>
-  CHECKS.flatMap((check) => check(glance)).toSorted(
+export const problemsOf = (observed: Observed): readonly Problem[] =>
+  CHECKS.flatMap((check) => check(observed)).toSorted(
     (one, other) =>
       SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity) ||
       PROBLEMS.indexOf(one.problem) - PROBLEMS.indexOf(other.problem) ||

@@ -10,8 +10,8 @@ import type { SourceHealth } from '../domain/source-health.ts'
 import { STAT_SPANS, type StatSpan, type StatStore } from '../domain/stat-store.ts'
 import type { ReadStatus, RecentNumbers, ServiceStatus } from '../domain/status.ts'
 import type { StoreHealth } from '../domain/store-health.ts'
+import { type Observed, RECENT_HOURS } from './check.ts'
 import { type ExpiredTasks, readExpiredTasks } from './expired-tasks.ts'
-import { type Glance, RECENT_HOURS } from './glance.ts'
 import { Numbers } from './numbers.ts'
 import { problemsOf } from './problems.ts'
 import { statRows, timesOf } from './read-stats.ts'
@@ -88,7 +88,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
   ])
   const storeFaults = store.faults()
   const health = new Map(parts.sources().map((source) => [source, parts.sourceHealth(source)]))
-  const glance: Glance = {
+  const observed: Observed = {
     nowMs,
     storeFaults,
     storeWarnings: store.warnings(),
@@ -113,7 +113,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     atMs: nowMs,
     startedAtMs,
     role: parts.role,
-    problems: problemsOf(glance),
+    problems: problemsOf(observed),
     store: { kind: parts.kind, faults: storeFaults, bytes: size?.bytes, freeBytes: size?.freeBytes },
     counts,
     recent: minutes === undefined ? undefined : recentOf(minutes),

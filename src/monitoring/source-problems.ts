@@ -1,7 +1,7 @@
 import { HOUR_MS } from '../domain/clock.ts'
 import type { Problem } from '../domain/problem.ts'
 import { MAX_STUCK_COUNTED } from '../domain/task-store.ts'
-import { type Check, counted, RECENT_HOURS, sum } from './glance.ts'
+import { type Check, counted, RECENT_HOURS, sum } from './check.ts'
 
 export const sourcesSilent: Check = ({ sources, health }) =>
   [...health].flatMap(([source, { silentSinceMs, usualGapMs }]): readonly Problem[] => {

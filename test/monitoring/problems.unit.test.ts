@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { PROBLEMS } from '../../src/domain/problem.ts'
 import type { SourceState } from '../../src/domain/source.ts'
 import type { SourceHealth } from '../../src/domain/source-health.ts'
-import type { Glance } from '../../src/monitoring/glance.ts'
+import type { Observed } from '../../src/monitoring/check.ts'
 import { Numbers } from '../../src/monitoring/numbers.ts'
 import { problemsOf } from '../../src/monitoring/problems.ts'
 
@@ -24,7 +24,7 @@ const health: SourceHealth = {
   refusingReason: undefined,
 }
 
-const well: Glance = {
+const well: Observed = {
   nowMs: NOW_MS,
   storeFaults: [],
   storeWarnings: [],
@@ -76,7 +76,7 @@ test('a service whose store tells nothing has no problem but the store', () => {
 })
 
 describe('a problem', () => {
-  test.each<[string, Partial<Glance>, object]>([
+  test.each<[string, Partial<Observed>, object]>([
     ['store_failing', { storeFaults: ['disk full'] }, { severity: 'critical', count: 1, cause: 'disk full' }],
     ['store_damaged', { storeWarnings: ['page 7'] }, { severity: 'warning', cause: 'page 7' }],
     ['routes_unknown', { routeFaults: ['no worker'] }, { severity: 'critical' }],

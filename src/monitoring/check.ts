@@ -13,7 +13,7 @@ import type { Numbers } from './numbers.ts'
 export const RECENT_HOURS = 24
 
 /** What the parts of the service say at one moment, from which the checks find problems. What could not be read is undefined, or missing. */
-export interface Glance {
+export interface Observed {
   readonly nowMs: number
   readonly storeFaults: readonly string[]
   readonly storeWarnings: readonly string[]
@@ -43,7 +43,7 @@ export interface Glance {
 }
 
 /** One way in which the service may need a hand. */
-export type Check = (glance: Glance) => readonly Problem[]
+export type Check = (observed: Observed) => readonly Problem[]
 
 export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
 export const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
