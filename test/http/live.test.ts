@@ -84,7 +84,8 @@ describe('GET /v1/live', () => {
     ['contains=GR%C3%9CN', { body: Buffer.from('{"colour":"grün"}') }],
     ['match=data.plan:gold&type=*', { body: Buffer.from('{"data":{"plan":"gold"}}') }],
     ['outcome=none', { status: 'unhandled', handlers: [] }],
-    ['outcome=none&contains=gold', { status: 'unhandled', handlers: [], body: Buffer.from('"gold"') }],
+    ['outcome=pending&contains=GOLD', { body: Buffer.from('"gold"') }],
+    ['outcome=pending&source=forms', { source: 'forms' }],
   ] as const)('with the filter %s, streams only events that match, as the list has them', async (query, overrides) => {
     const service = await startOps()
     const stream = await openStream(`${service.url}/v1/live?${query}`)
