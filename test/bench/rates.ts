@@ -22,6 +22,8 @@ const PACES: readonly Pace[] = [
 ]
 const WARM_UP: Pace = { name: 'warm-up', events: 5_000 }
 const IDLE_MS = 20_000
+/** What is written behind a warm-up takes some seconds, and one of the services was warmed last. */
+const SETTLE_MS = 20_000
 /** Between one run and the next, for what is written behind. */
 const PAUSE_MS = 500
 
@@ -43,7 +45,7 @@ try {
   const fresh = subjects.map(memoryOf)
   for (const subject of subjects) await measure(subject, WARM_UP)
   process.stderr.write(`idle for ${IDLE_MS / 1_000} s…\n`)
-  await sleep(PAUSE_MS)
+  await sleep(SETTLE_MS)
   const idle = await measureIdle(subjects)
   await inTurns()
   print(fresh, idle, subjects.map(memoryOf))
