@@ -48,7 +48,7 @@ const SHORT_WINDOW = 10_000
 /** The events of a window that have the outcome: if there are more, the window is shorter. */
 const MAX_SEEN = 20_000
 
-/** Tells each event once, when it has an outcome. */
+/** Tells each event when it gets an outcome. */
 export class OutcomeWatch {
   readonly #filter: EventFilter
   readonly #find: FindMatches
@@ -57,7 +57,8 @@ export class OutcomeWatch {
   #after: number
   /** The last position looked at. */
   #position: number
-  #seen: Set<number> | undefined
+  /** The events of the window that had the outcome at the last look. */
+  #seen: ReadonlySet<number> | undefined
 
   /** Events up to the position are told only if they get the outcome later. */
   constructor(filter: EventFilter, find: FindMatches, position: number) {
@@ -68,15 +69,14 @@ export class OutcomeWatch {
     this.#position = position
   }
 
-  /** The keys of events up to the position that have the outcome, and have not been told, in rising order. */
+  /** The keys of events up to the position that have the outcome now, and did not have it at the last look, in rising order. */
   async look(position: number): Promise<readonly number[]> {
-    this.#seen ??= new Set(await this.#keysUpTo(this.#position))
-    const seen = this.#seen
-    const fresh = (await this.#keysUpTo(position)).filter((key) => !seen.has(key))
-    const told = await this.#ofPayload(fresh)
-    for (const key of fresh) seen.add(key)
+    const seen = (this.#seen ??= new Set(await this.#keysUpTo(this.#position)))
+    const keys = await this.#keysUpTo(position)
+    const told = await this.#ofPayload(keys, seen)
     this.#position = position
-    this.#shorten(seen)
+    this.#after = Math.max(this.#after, position - this.#window, keys.at(-MAX_SEEN - 1) ?? 0)
+    this.#seen = new Set(keys.filter((key) => key > this.#after))
     return told
   }
 
@@ -86,17 +86,22 @@ export class OutcomeWatch {
     return keysIn(this.#find, filter, { after: this.#after, last })
   }
 
-  /** Each payload is read once. */
-  async #ofPayload(keys: readonly number[]): Promise<readonly number[]> {
-    const range = rangeOf(keys)
-    if (range === undefined || !isAboutPayloads(this.#filter)) return keys
-    const matching = new Set(await keysIn(this.#find, this.#filter, range))
-    return keys.filter((key) => matching.has(key))
+  /** Of the keys that were not seen, those whose payload matches. No payload of one that was seen is read again. */
+  async #ofPayload(keys: readonly number[], seen: ReadonlySet<number>): Promise<readonly number[]> {
+    const fresh = keys.filter((key) => !seen.has(key))
+    if (!isAboutPayloads(this.#filter)) return fresh
+    const told: number[] = []
+    for (const range of rangesBetween(keys, seen)) told.push(...(await keysIn(this.#find, this.#filter, range)))
+    return told.filter((key) => !seen.has(key))
   }
+}
 
-  #shorten(seen: Set<number>): void {
-    this.#after = Math.max(this.#after, this.#position - this.#window)
-    if (seen.size > MAX_SEEN) this.#after = [...seen].toSorted((one, other) => other - one)[MAX_SEEN] ?? this.#after
-    for (const key of seen) if (key <= this.#after) seen.delete(key)
+/** The ranges of the keys that were not seen; no key that was seen lies in one. */
+function rangesBetween(keys: readonly number[], seen: ReadonlySet<number>): readonly KeyRange[] {
+  const runs: number[][] = [[]]
+  for (const key of keys) {
+    if (seen.has(key)) runs.push([])
+    else runs.at(-1)?.push(key)
   }
+  return runs.map(rangeOf).filter((range) => range !== undefined)
 }
