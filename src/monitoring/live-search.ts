@@ -29,11 +29,13 @@ function rangeOf(keys: readonly number[]): KeyRange | undefined {
   return first === undefined || last === undefined ? undefined : { after: first - 1, last }
 }
 
+/** The last `MAX_SEEN` matches, and at most as many before them. */
 async function keysIn(find: FindMatches, filter: EventFilter, range: KeyRange): Promise<readonly number[]> {
   const keys: number[] = []
   for (let { after } = range; after < range.last; ) {
     const { events, readTo } = await find(filter, { ...range, after }, MATCHES_AT_ONCE)
     for (const { key } of events) keys.push(key)
+    if (keys.length > 2 * MAX_SEEN) keys.splice(0, keys.length - MAX_SEEN)
     after = readTo
   }
   return keys

@@ -216,6 +216,19 @@ test('a watch reads the payload of an event only when that has the outcome, and 
   expect(searched).toEqual([6, 8, 5, 7, 9])
 })
 
+test('a watch of very many events with the outcome tells the newest of them', async () => {
+  const find: FindMatches = async (_, { after, last }, limit) => {
+    const readTo = Math.min(last, after + limit)
+    return {
+      events: Array.from({ length: readTo - after }, (__, at) => ({ key: after + at + 1, uid: '' })),
+      readTo,
+    }
+  }
+  const told = await new OutcomeWatch({ outcome: 'pending' }, find, 0).look(100_500)
+  expect(told.length).toBeLessThanOrEqual(40_000)
+  expect([told.at(-20_000), told.at(-1)]).toEqual([80_501, 100_500])
+})
+
 test('a watch looks no further back than its window', async () => {
   const after: number[] = []
   const find: FindMatches = async (_, range) => {
