@@ -107,6 +107,18 @@ export function describePauses({ store, now, pass }: Fixture): void {
         .toMatchObject({ deliveries: { pending: 1, running: 0, succeeded: 1 } })
     })
 
+    test.each([
+      ['before', 'pending'],
+      ['after', 'succeeded'],
+    ] as const)('%s another end under its lease in one call, is %s: the first counts', async (place, state) => {
+      const uid = await append()
+      await pauseSource()
+      const one = await claimOne(store())
+      const ends = [held(one), settlement(one)]
+      expect(await store().settle(place === 'before' ? ends : ends.toReversed())).toEqual([true, false])
+      expect((await store().event(uid))?.deliveries).toMatchObject([{ state }])
+    })
+
     test('remains the head of its order key: those behind it wait with it', async () => {
       const orderKeys = { a: 7 }
       const uids = [await append({ orderKeys }), await append({ orderKeys })]

@@ -6,9 +6,7 @@ export const HOLD: Statement = {
   text: `
     WITH clock AS MATERIALIZED (SELECT clock_1($1) AS now),
     given AS MATERIALIZED (
-      SELECT DISTINCT ON (key, lease) * FROM json_to_recordset($2) AS x (
-        n integer, key bigint, lease text, held_for text, wait_ms bigint
-      ) ORDER BY key, lease, n
+      SELECT * FROM json_to_recordset($2) AS x (n integer, key bigint, lease text, held_for text, wait_ms bigint)
     ),
     held AS MATERIALIZED (
       SELECT g.*, d.attempts, EXISTS (SELECT FROM pause AS p WHERE p.kind = 'source' AND p.name = g.held_for) AS is_paused

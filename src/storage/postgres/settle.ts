@@ -14,19 +14,19 @@ import { createGiveUpId } from './id-successor.ts'
 import type { Leases } from './own-leases.ts'
 
 /**
- * Records attempts and updates their deliveries, each only under its lease; of several settlements under one lease only the
- * first counts. Returns the places (`n`) of those that took effect. All statements lock deliveries in order of key.
+ * Records attempts and updates their deliveries, each only under its lease; it is given one settlement a lease. Returns the
+ * places (`n`) of those that took effect. All statements lock deliveries in order of key.
  */
 const settleStatement = (name: string, history: string): Statement => ({
   name,
   text: `
     WITH clock AS MATERIALIZED (SELECT clock_1($1) AS now),
     given AS MATERIALIZED (
-      SELECT DISTINCT ON (key, lease) * FROM json_to_recordset($2) AS x (
+      SELECT * FROM json_to_recordset($2) AS x (
         n integer, key bigint, lease text, state text, outcome text, counted boolean, isolate boolean, wait_ms bigint,
         error text, detail text, started_ago_ms bigint, duration_ms bigint,
         cause bigint -- of a death: the key of its cause
-      ) ORDER BY key, lease, n
+      )
     ),
     held AS MATERIALIZED (
       SELECT g.*, d.attempts, d.last_error FROM given AS g JOIN delivery AS d ON d.key = g.key
@@ -179,7 +179,7 @@ export function createSettle({ connections, clock, leases, damage, endedTasks, o
     if (settlements.length === 0) return []
     const keys = causes.known(settlements) ?? (await causes.record(settlements))
     const entries = entriesOf(settlements, keys, clock.localMs())
-    const { took, successors } = await settleReadable(entries)
+    const { took, successors } = await settleReadable(firstsOf(entries))
     for (const { deliveryId, lease } of settlements) leases.settled(deliveryId, lease)
     const effective = new Set(took)
     return announceSettled({ took: entries.map(({ row }) => effective.has(row.n)), successors }, endedTasks, onLog)
@@ -195,6 +195,16 @@ const entriesOf = (
     settlement,
     row: rowOf(settlement, at + 1, localMs, causeKeys.get(settlement)),
   }))
+
+/** The first settlement under each lease, which is the one that counts. */
+function firstsOf(entries: readonly Entry[]): readonly Entry[] {
+  const firsts = new Map<string, Entry>()
+  for (const entry of entries) {
+    const lease = `${entry.settlement.deliveryId} ${entry.settlement.lease}`
+    if (!firsts.has(lease)) firsts.set(lease, entry)
+  }
+  return [...firsts.values()]
+}
 
 /**
  * Quarantines the event if this settlement says so. Returns the event if it is quarantined now, by this settlement or an
