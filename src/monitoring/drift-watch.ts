@@ -9,10 +9,12 @@ import type { Telemetry } from '../domain/telemetry.ts'
 import { type Outline, outlineOf } from './outline.ts'
 import { Shape } from './shape.ts'
 
-/** The share of the main thread's time that this may take, how long one turn may take, and how long an event waits for a turn at least. */
+/** The share of the main thread's time that this may take, how long one turn may take, and how long it is to the next one at least. */
 const CPU_SHARE = 0.01
 const TURN_MS = 2
 const PAUSE_MS = 50
+/** Where events are few, those of this time are looked at together: a turn for each would cost more than the looks do. */
+const GATHER_MS = 1_000
 /** Events that wait to be looked at: of all types, and of one; and their bytes. Others are not looked at. */
 const MAX_WAITING = 256
 const MAX_WAITING_OF_TYPE = 64
@@ -100,7 +102,7 @@ export class DriftWatch {
     this.#waiting.set(key, ofType)
     this.#waitingCount++
     this.#waitingBytes += body.length
-    this.#turn ??= setTimeout(() => this.#takeTurn(), Math.max(PAUSE_MS, this.#nextTurnMs - this.#now())).unref()
+    this.#turn ??= setTimeout(() => this.#takeTurn(), Math.max(GATHER_MS, this.#nextTurnMs - this.#now())).unref()
   }
 
   /** Hands what was learned to the store. Later events are not looked at. */
