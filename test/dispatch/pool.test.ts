@@ -122,21 +122,24 @@ describe('a handler process', () => {
 
 describe('the deadline of an attempt', () => {
   test('aborts the signal of its attempt and ends the attempt, and no other', async () => {
-    const pool = await startPool({ timeoutMs: 100 })
-    expect(await pool.run(work('heed'))).toMatchObject({ outcome: 'timeout', error: 'the handler passed its deadline' })
+    const pool = await startPool()
+    expect(await pool.run(work('heed'), 100)).toMatchObject({
+      outcome: 'timeout',
+      error: 'the handler passed its deadline',
+    })
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
 
   test('ends an attempt whose handler never returns, whose capacity stays used', async () => {
-    const pool = await startPool({ timeoutMs: 50, concurrency: 8 })
-    expect(await pool.run(work('hang'))).toMatchObject({ outcome: 'timeout' })
+    const pool = await startPool({ concurrency: 8 })
+    expect(await pool.run(work('hang'), 50)).toMatchObject({ outcome: 'timeout' })
     expect(pool.free().stable).toBe(7 + pool.extra)
   })
 
   test('replaces a process when too many of its handlers have not returned', async () => {
-    const pool = await startPool({ timeoutMs: 50, concurrency: 2 })
+    const pool = await startPool({ concurrency: 2 })
     const renewed = Promise.withResolvers<void>()
-    await pool.run(work('hang'))
+    await pool.run(work('hang'), 50)
     pool.onCapacity = () => pool.free().stable === 2 + pool.extra && renewed.resolve()
     await renewed.promise
     expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
@@ -158,18 +161,17 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)',
     const neighbour = pool().run(work('hang'))
     expect(await pool().run(work(name))).toMatchObject({ outcome: expect.stringMatching('process_lost') })
     await neighbour
-    expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool().run(work('ok'), 10_000)).toMatchObject({ outcome: 'succeeded' })
   })
 
   test('is charged at once if it ran alone', async () => {
     expect(await pool().run(work(name, undefined, true))).toMatchObject({ outcome: 'process_lost' })
-    expect(await pool().run(work('ok', undefined, true))).toMatchObject({ outcome: 'succeeded' })
+    expect(await pool().run(work('ok', undefined, true), 10_000)).toMatchObject({ outcome: 'succeeded' })
   })
 })
 
 describe('the end of a process', () => {
-  const impatient = sharePool({ timeoutMs: 500 })
-  const patient = sharePool()
+  const pool = sharePool()
 
   test.each([
     ['loop', 'a handler held its process past the deadline'],
@@ -180,9 +182,9 @@ describe('the end of a process', () => {
     ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 256 MiB/)],
     ['garbage', expect.stringMatching(/sent an invalid message|exited with code/)],
   ])('by the handler %s is reported with its reason', async (name, error) => {
-    const pool = name === 'loop' || name === 'sleep' ? impatient() : patient()
-    expect(await pool.run(work(name))).toMatchObject({ outcome: 'process_lost', error })
-    expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
+    const deadlineMs = name === 'loop' || name === 'sleep' ? 500 : undefined
+    expect(await pool().run(work(name), deadlineMs)).toMatchObject({ outcome: 'process_lost', error })
+    expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
 })
 
