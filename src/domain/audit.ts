@@ -63,7 +63,7 @@ export const AUDIT_DAYS = 400
 /** How many entries are kept at most. */
 export const MAX_AUDIT_ENTRIES = 200_000
 
-/** Characters of the texts of an entry. A longer text is cut. */
+/** Characters of the texts of an entry. A longer text is cut, and ends in `…`. */
 export const MAX_AUDIT_TEXT = 256
 export const MAX_CLAIMED_NAME = 64
 
@@ -75,9 +75,7 @@ export interface AuditTrail {
 
 /** In one line, without characters that could deceive its reader; undefined if nothing is left. */
 export function auditText(text: string | undefined, maxLength = MAX_AUDIT_TEXT): string | undefined {
-  const line = text
-    ?.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu, ' ')
-    .trim()
-    .slice(0, maxLength)
-  return line === undefined || line === '' ? undefined : line.toWellFormed()
+  const line = text?.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]+/gu, ' ').trim()
+  if (line === undefined || line === '') return undefined
+  return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1).toWellFormed()}…`
 }

@@ -160,10 +160,10 @@ test('each change is in the audit and in the log: who, when, from where, what, h
   const { id } = await change(
     'POST /v1/replays',
     [],
-    { filter, handler: 'log' },
+    { filter, handler: 'log', per_second: 5, probe: true },
     {
       action: 'replay.create',
-      target: expect.stringMatching(/^\S+ type=completion\.\* contains=… match=… run=log$/),
+      target: expect.stringMatching(/^\S+ probe=true per_second=5 run=log type=completion\.\* contains=… match=…$/),
       count: 0,
     },
   )
@@ -253,4 +253,21 @@ test('a discard of many that fails midway is in the audit with what was discarde
   steps.mockRejectedValueOnce(new HoldfastError('unavailable', 'the disk is full'))
   expect((await ask('POST', '/v1/deliveries/discard', { filter: {}, all: true })).status).toBe(503)
   expect(await lastEntry()).toMatchObject({ action: 'delivery.discard', target: 'all', outcome: 'failed', count: 3 })
+})
+
+test('what a replay runs, and how, is in the audit even if its filter is too long for an entry, which then ends in …', async () => {
+  const { ask, lastEntry } = await start()
+  const how = { handler: 'log', per_second: 5, probe: true }
+  await ask('POST', '/v1/replays', { filter: { task: 't'.repeat(256), source: 'ai' }, ...how })
+  const { target = null } = (await lastEntry()) ?? {}
+  expect(target).toMatch(/^\S+ probe=true per_second=5 run=log task=t+…$/)
+  expect(target).toHaveLength(256)
+  await ask('POST', '/v1/replays', { filter: {}, all: true, handler: 'log' })
+  expect((await lastEntry())?.target).toMatch(/^\S+ run=log all$/)
+})
+
+test('a request that only reads from a provider is not in the audit', async () => {
+  const { ask, lastEntry } = await start()
+  expect((await ask('GET', '/v1/registrations', undefined)).status).toBe(200)
+  expect(await lastEntry()).toBeUndefined()
 })

@@ -108,7 +108,9 @@ function orderOf(
   }
 }
 
-const orderInWords = ({ filter, handler: run }: ReplayOrderJson): string => inWords({ ...filter, run }) || 'all'
+/** What runs and how comes first: the audit cuts a long text. */
+const orderInWords = ({ filter, handler: run, per_second, probe }: ReplayOrderJson): string =>
+  `${inWords({ probe: probe === true ? true : undefined, per_second, run })} ${inWords(filter) || 'all'}`.trim()
 
 /** The deliveries that an outcome means: the others of the same events do not run again. */
 const DELIVERIES_OF: Partial<Record<EventOutcome, ReplayFilter['delivery']>> = {
