@@ -1,3 +1,4 @@
+import { AUDIT_ACTORS } from '../domain/audit.ts'
 import type { AuditEntryJson } from '../http/schemas/audit.ts'
 import { command } from './command.ts'
 import { listFlags, runList } from './lists.ts'
@@ -9,7 +10,7 @@ export const audit = command({
   summary: 'Lists changes that persons and programs made, newest first: who, when, from where, what, how many.',
   operands: [],
   flags: {
-    actor: { value: '<name>', help: 'by this user, or OPS_TOKEN, loopback, signal, file' },
+    actor: { value: '<name>', help: `by this user, or ${AUDIT_ACTORS.join(', ')}` },
     action: { value: '<action>', help: 'noun and verb, as event.replay; * stands for anything' },
     since: { value: '<time>', help: 'at or after: RFC 3339, or a while ago as 15m, 2h, 7d' },
     until: { value: '<time>', help: 'before' },

@@ -2,6 +2,7 @@ import { ConfigurationError } from '../domain/errors.ts'
 import type { MoveOutcome, MoveProgress, TableComparison } from '../domain/store-move.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type CliIo, CommandError, command, EXIT_FAILED, EXIT_OK, UsageError } from './command.ts'
+import { userName } from './ops-client.ts'
 import { write, writeJson } from './output.ts'
 import { ProgressLine } from './progress-line.ts'
 import { type Columns, count, state, table, whole } from './table.ts'
@@ -26,7 +27,8 @@ export const migrate = command({
   },
   hidesUrls: true,
   run: async ({ flags: { from, to, json } }, io) => {
-    const request = { from: pathOf(from), to: targetOf(to, io) }
+    const by = userName()
+    const request = { from: pathOf(from), to: targetOf(to, io), ...(by !== undefined && { by }) }
     const line = new ProgressLine(io.err)
     let isTold = false
     const onProgress = ({ step, table: name, done, total, resumed }: MoveProgress): void => {

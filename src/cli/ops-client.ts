@@ -165,12 +165,17 @@ function createClient(
 
 /** The user of this machine, for the audit of the service. */
 function claimedName(): Readonly<Record<string, string>> {
+  const name = userName()?.replace(/\p{Cc}/gu, '?')
+  return name === undefined ? {} : { 'x-holdfast-user': Buffer.from(name).toString('latin1') }
+}
+
+/** The user's name on this machine. */
+export function userName(): string | undefined {
   try {
-    const name = userInfo().username.replace(/\p{Cc}/gu, '?')
-    return { 'x-holdfast-user': Buffer.from(name).toString('latin1') }
+    return userInfo().username
   } catch {
     // In a container the user may have no name.
-    return {}
+    return undefined
   }
 }
 

@@ -2,9 +2,9 @@ import type { Page, PageRequest } from './page.ts'
 
 /**
  * Who asked for a change: the holder of a token; any program of this machine (`loopback`: no token is configured); a signal to the
- * process; a file that changed.
+ * process; a file that changed; a command that opens the store itself.
  */
-export const AUDIT_ACTORS = ['OPS_TOKEN', 'OPS_READ_TOKEN', 'loopback', 'signal', 'file'] as const
+export const AUDIT_ACTORS = ['OPS_TOKEN', 'OPS_READ_TOKEN', 'loopback', 'signal', 'file', 'command'] as const
 export type AuditActor = (typeof AUDIT_ACTORS)[number]
 
 /** `failed`: the service did not do it, or could not tell whether a provider did. */
@@ -46,7 +46,7 @@ export interface AuditFilter {
   readonly untilMs?: number
 }
 
-/** The changes that persons and programs made through the service. */
+/** The changes that persons and programs made through Holdfast. */
 export interface AuditStore {
   /** Resolves after the commit, which is as durable as that of an append. */
   record(entry: AuditEntry): Promise<void>

@@ -19,6 +19,8 @@ export interface MoveRequest {
   readonly from: string
   /** URL of the database in PostgreSQL. */
   readonly to: string
+  /** The name of the user who runs the command, for the audit. */
+  readonly by?: string
   readonly onProgress: (progress: MoveProgress) => void
 }
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { MOVED_TABLES, type MovedTable } from '../../src/domain/store-move.ts'
@@ -64,6 +65,21 @@ test('migrate moves a store and prints a summary', async () => {
   expect(rows.map((row) => row.replace(/[0-9a-f]{64}/, '…').split(/ +/))).toEqual(
     MOVED_TABLES.map((table) => [table, moved[table] ?? '0', '…', 'yes']),
   )
+})
+
+test('migrate records itself in the audit of the target, with the name of the user who ran it', async () => {
+  const [path, url] = [await filledStore(), ownSchema()]
+  expect((await migrate(['--from', `file:${path}`, '--to', url]).ended).code).toBe(0)
+  expect(await queryIn(url, 'SELECT action, actor, claimed_name, target, n::integer, outcome FROM audit')).toEqual([
+    {
+      action: 'store.migrate',
+      actor: 'command',
+      claimed_name: userInfo().username,
+      target: path,
+      n: 20,
+      outcome: 'done',
+    },
+  ])
 })
 
 test('migrate takes its target from DATABASE_URL, and prints its summary as JSON with --json', async () => {

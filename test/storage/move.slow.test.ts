@@ -4,6 +4,7 @@ import { ConfigurationError, messageOf } from '../../src/domain/errors.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { MOVED_TABLES, type MoveOutcome, type MoveProgress } from '../../src/domain/store-move.ts'
+import { VERSION } from '../../src/domain/version.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { moveStore } from '../../src/storage/transfer/move.ts'
 import { claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
@@ -25,7 +26,10 @@ function move(from: string, to: string, { stopAt, nowMs = NOW_MS }: Stopping = {
   const onProgress = (progress: MoveProgress): void => {
     if (stopAt?.(progress) === true) stopping.abort()
   }
-  return moveStore({ from, to, onProgress }, { signal: stopping.signal, onLog: () => {}, clock: () => nowMs })
+  return moveStore(
+    { from, to, by: 'alice', onProgress },
+    { signal: stopping.signal, onLog: () => {}, clock: () => nowMs },
+  )
 }
 
 const refusalOf = (moving: Promise<MoveOutcome>): Promise<string> =>
@@ -119,6 +123,29 @@ test('a moved store answers as it did before, and goes on', { timeout: 60_000 },
   expect(ourTasks.filter((task) => task.uid !== uid).map(known)).toEqual(theirTasks.map(known))
   expect(theirTasks.length).toBeGreaterThan(0)
   expect(await store.track(newTask({ id: 'not tracked yet' }))).toMatchObject({ task: { status: 'completed' } })
+})
+
+test('a move is in the audit of the target, after the entries that it moved, and not in that of its source', async () => {
+  const [path, url] = [await filled(), ownSchema()]
+  await move(path, url)
+  const audits = [await openMoved(url), await openAt(path, NOW_MS)].map((store) => store.audit.list({}, { limit: 10 }))
+  const [moved, kept] = (await Promise.all(audits)).map(({ items }) => items)
+  expect(kept).toHaveLength(2)
+  expect(moved).toEqual([
+    {
+      id: expect.any(Number),
+      atMs: expect.any(Number),
+      action: 'store.migrate',
+      target: path,
+      count: expect.any(Number),
+      outcome: 'done',
+      actor: 'command',
+      claimedName: 'alice',
+      agent: `holdfast/${VERSION}`,
+    },
+    ...(kept ?? []),
+  ])
+  expect(await queryIn(url, 'SELECT count(*)::integer AS n FROM event')).toEqual([{ n: moved?.[0]?.count }])
 })
 
 test('a move that is stopped after each batch has the same result as one without a stop', {

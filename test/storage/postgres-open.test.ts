@@ -1,12 +1,15 @@
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { ConfigurationError } from '../../src/domain/errors.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { SCHEMA_VERSION } from '../../src/storage/postgres/migrate.ts'
 import { faultsOfServer, type ServerSettings } from '../../src/storage/postgres/server-settings.ts'
+import { backUp } from '../../src/storage/transfer/backup.ts'
 import { newEvent } from '../contract/store-samples.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
+import { ownDirectory } from './database-file.ts'
 
 async function open(url: string): Promise<OpenStore> {
   const store = await openStore(url, { connectRetryMs: 0 })
@@ -219,6 +222,14 @@ describe('opening the store on a PostgreSQL server', () => {
       await open(urlWith((url) => url.searchParams.set('schema', 'owned')))
       await server.query('GRANT ALL ON SCHEMA owned TO reader')
       expect(await faultsOf(asReader('owned'))).toEqual([expect.stringContaining('does not own the tables')])
+    })
+
+    test('may back up a store whose tables it may only read', async () => {
+      await open(urlWith((url) => url.searchParams.set('schema', 'read')))
+      await server.query('GRANT USAGE ON SCHEMA read TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA read TO reader')
+      const request = { databaseUrl: asReader('read'), file: join(ownDirectory(), 'backup.db'), onProgress: () => {} }
+      const control = { signal: new AbortController().signal, onLog: () => {} }
+      expect(await backUp(request, control)).toMatchObject({ outcome: 'done' })
     })
 
     test('succeeds where an administrator made the schema for the role', async () => {

@@ -1,4 +1,4 @@
-import { type AuditStore, MAX_AUDIT_ENTRIES } from '../../domain/audit.ts'
+import { type AuditEntry, type AuditStore, MAX_AUDIT_ENTRIES } from '../../domain/audit.ts'
 import {
   AUDIT_COLUMNS,
   type AuditRow,
@@ -8,11 +8,11 @@ import {
   auditValues,
 } from '../shared/audit.ts'
 import { cutPage, startOf } from '../shared/list-pages.ts'
-import { type Connections, select } from './connections.ts'
+import { type Connections, type Query, select } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 import type { Operations } from './open-operations.ts'
 
-const RECORD = {
+const INSERT = {
   name: 'record-audit',
   text: `
     INSERT INTO audit (at, ${AUDIT_COLUMNS.join(', ')})
@@ -34,15 +34,20 @@ const PRUNE = {
   `,
 }
 
+/** Without a time, the database's is recorded. */
+export async function recordAudit(query: Query, entry: AuditEntry, atMs: number | null): Promise<void> {
+  const values = auditValues(entry).map((value) => (typeof value === 'string' ? escapeText(value) : value))
+  await query(INSERT, [atMs, ...values])
+}
+
 export const createAuditStore = (
   connections: Connections,
   givenMs: () => number | null,
   operations: Operations,
 ): AuditStore => ({
-  record: operations.while(async (entry) => {
-    const values = auditValues(entry).map((value) => (typeof value === 'string' ? escapeText(value) : value))
-    await connections.run('work', RECORD, [givenMs(), ...values])
-  }),
+  record: operations.while((entry) =>
+    recordAudit((statement, values) => connections.run('work', statement, values), entry, givenMs()),
+  ),
 
   list: operations.while(async (filter, page) => {
     const conditions = auditConditions(filter, startOf('audit', page).key, escapeText)

@@ -1,3 +1,4 @@
+import type { AuditEntry } from '../../domain/audit.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 import { REPLICA_TIMEOUT_MS } from '../../domain/replica-registry.ts'
 import type { StatRow } from '../../domain/stat-store.ts'
@@ -13,6 +14,7 @@ import {
   type MovePosition,
 } from '../shared/moved-rows.ts'
 import type { ReplayTally } from '../shared/replays.ts'
+import { recordAudit } from './audit.ts'
 import { BodyPartitions } from './body-partitions.ts'
 import { DatabaseClock } from './clock.ts'
 import { connectWithRetry } from './connect-with-retry.ts'
@@ -59,8 +61,8 @@ export interface Import {
   readonly writeTallies: (rows: readonly ReplayTally[]) => Promise<void>
   /** The next rows in order of key; empty after the last one. */
   readonly read: (table: MovedTable, after: MovePosition) => Promise<readonly MovedRow[]>
-  /** Lets services use the database: sets its counts, and has new keys follow the moved ones. */
-  readonly finish: (counts: ReadonlyMap<string, number>) => Promise<void>
+  /** Lets services use the database: sets its counts, has new keys follow the moved ones, and records the move in the audit. */
+  readonly finish: (counts: ReadonlyMap<string, number>, entry: AuditEntry) => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -119,12 +121,13 @@ export async function openImport(databaseUrl: string, onLog: StoreLog, connectRe
       return rows.map((row) => rowOf(table, row))
     },
 
-    async finish(counts) {
+    async finish(counts, entry) {
       await connections.transaction(async (query) => {
         await hold(query)
         for (const statement of ADVANCE_KEYS) await query(statement)
         await query('DELETE FROM tally')
         for (const [state, n] of counts) await query('INSERT INTO tally VALUES ($1, $2)', [state, n])
+        await recordAudit(query, entry, null)
         await query('DELETE FROM move WHERE origin = $1', [begunOrigin])
       }, 'move')
       // The server would analyze the tables within minutes, but would plan for empty tables until then.

@@ -1,9 +1,17 @@
 import { existsSync, realpathSync } from 'node:fs'
+import { type AuditEntry, auditText, MAX_CLAIMED_NAME } from '../../domain/audit.ts'
 import { type Clock, MAX_TIME_MS } from '../../domain/clock.ts'
 import { ConfigurationError } from '../../domain/errors.ts'
 import { STAT_SPANS, type StatRow, type StatSpan } from '../../domain/stat-store.ts'
 import type { StoreLog } from '../../domain/store.ts'
-import { MOVED_TABLES, type MoveOutcome, type MoveProgress, type MoveRequest } from '../../domain/store-move.ts'
+import {
+  MOVED_TABLES,
+  type MoveOutcome,
+  type MoveProgress,
+  type MoveRequest,
+  type TableComparison,
+} from '../../domain/store-move.ts'
+import { VERSION } from '../../domain/version.ts'
 import { type Import, openImport } from '../postgres/import.ts'
 import type { WrittenTable } from '../postgres/import-statements.ts'
 import { MAX_MOVE_ROWS, type MovedRow, type MovePosition, positionOf } from '../shared/moved-rows.ts'
@@ -60,11 +68,12 @@ async function refuseUnavailable(path: string): Promise<void> {
 }
 
 async function moveBetween(
-  { from, onProgress }: MoveRequest,
+  request: MoveRequest,
   target: Import,
   startedAtMs: number,
   signal: AbortSignal,
 ): Promise<MoveOutcome> {
+  const { from, onProgress } = request
   const source = openExport(from)
   let at: MoveProgress | undefined
   try {
@@ -86,7 +95,7 @@ async function moveBetween(
       return { outcome: 'differs', resumed, tables: verified.tables, difference: verified.difference }
     for (const span of SPANS) await copyStats(run, span)
     await copyTallies(run)
-    await target.finish(verified.counts)
+    await target.finish(verified.counts, entryOf(request, verified.tables))
     return { outcome: 'moved', resumed, tables: verified.tables }
   } catch (error) {
     if (signal.aborted && error === signal.reason) return { outcome: 'stopped', at }
@@ -138,4 +147,17 @@ function eventsAfter(source: Export, position: MovePosition): readonly MovedRow[
     .read('event', position)
     .slice(0, bodies.length)
     .map(({ values }, at) => ({ ...bodies[at], values: { ...bodies[at]?.values, ...values } }))
+}
+
+function entryOf({ from, by }: MoveRequest, tables: readonly TableComparison[]): AuditEntry {
+  const shown = { target: auditText(from), claimedName: auditText(by, MAX_CLAIMED_NAME) }
+  return {
+    action: 'store.migrate',
+    outcome: 'done',
+    actor: 'command',
+    agent: `holdfast/${VERSION}`,
+    ...(shown.target !== undefined && { target: shown.target }),
+    ...(shown.claimedName !== undefined && { claimedName: shown.claimedName }),
+    count: tables.find(({ table }) => table === 'event')?.source.rows ?? 0,
+  }
 }
