@@ -206,7 +206,39 @@ test('a secret in a file is taken when the file is written, replaced by a rename
   expect(service.logs.filter(({ msg }) => msg === 'configuration reloaded')).toHaveLength(3)
 })
 
-test('SIGHUP reads .env again, and a new secret is kept out of the log from then on', async () => {
+/** The newest entry first, of a reload that no request asked for. */
+const reloads = async ({ api }: Pick<LocalService, 'api'>): Promise<unknown[]> =>
+  (await api('/v1/audit?action=configuration.reload')).items
+const entryBy = (actor: 'file' | 'signal') => {
+  const unknown = { status: null, token_place: null, claimed_name: null, peer: null, agent: null }
+  const entry = { id: expect.any(Number), at: expect.any(String), action: 'configuration.reload', actor, ...unknown }
+  return {
+    done: { ...entry, outcome: 'done', reason: null, target: 'SOURCE_AI_SECRET', count: 1 },
+    failed: (reason: string) => ({ ...entry, outcome: 'failed', reason, target: null, count: null }),
+  }
+}
+
+test('a reload by a secret file that changed is in the audit, whether it was done or refused', async () => {
+  const file = join(temporaryDirectory(), 'secret')
+  const replace = (secret: string): void => {
+    writeFileSync(`${file}.new`, secret)
+    renameSync(`${file}.new`, file)
+  }
+  replace(AI_SECRET)
+  const service = await startLocal({ SOURCE_AI_SECRET: '', SOURCE_AI_SECRET_FILE: file })
+  const recorded = (count: number) =>
+    eventually(
+      () => reloads(service),
+      ({ length }) => length === count,
+    )
+  const { done, failed } = entryBy('file')
+  replace(newStandardSecret())
+  expect(await recorded(1)).toEqual([done])
+  replace('whsec_c2hvcnQ=')
+  expect(await recorded(2)).toEqual([failed('1 fault'), done])
+})
+
+test('SIGHUP reads .env again, which the audit tells, and a new secret is kept out of the log from then on', async () => {
   const directory = temporaryDirectory()
   const dotenv = (secret: string, more = ''): void =>
     writeFileSync(join(directory, '.env'), `SOURCE_AI_SECRET=${secret}\n${more}`)
@@ -222,11 +254,14 @@ test('SIGHUP reads .env again, and a new secret is kept out of the log from then
   service.child.kill('SIGHUP')
   await service.logged(({ msg }) => msg === 'configuration reloaded')
   expect(await statusBy(secret, service)).toBe(200)
-  const recorded = (outcome: string) =>
-    service.logged(
-      (line) => line.action === 'configuration.reload' && line.actor === 'signal' && line.outcome === outcome,
-    )
-  await Promise.all(['failed', 'done'].map(recorded))
+  const { done, failed } = entryBy('signal')
+  const recorded = await eventually(
+    () => reloads(service),
+    ({ length }) => length === 2,
+  )
+  expect(recorded).toEqual([done, failed('2 faults')])
+  for (const outcome of ['failed', 'done'])
+    await service.logged((line) => line.action === done.action && line.actor === 'signal' && line.outcome === outcome)
   const headers = { 'x-request-id': secret }
   await fetch(`${service.publicUrl}/v1/webhooks/ai`, { method: 'POST', body: '{}', headers })
   expect(await service.logged(({ msg }) => msg === 'webhook refused')).toMatchObject({ reqId: '[redacted]' })
