@@ -5,11 +5,14 @@ import { createAuditTrail } from '../../src/app/audit.ts'
 import { HoldfastError } from '../../src/domain/errors.ts'
 import type { ReloadChanges } from '../../src/domain/reload.ts'
 import type { RetentionService } from '../../src/domain/retention.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
 import type { SourceRegistration, WebhookManager } from '../../src/domain/webhook-manager.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import type { AuditEntryJson } from '../../src/http/schemas/audit.ts'
 import { claimRequest, settlement } from '../contract/store-samples.ts'
 import { startFakeProvider } from '../support/fake-provider.ts'
+import { openReplica } from '../support/postgres/replica.ts'
+import { ownSchema } from '../support/postgres/schema.ts'
 import { callerOf, startTaskRig } from '../support/task-rig.ts'
 import { event, opsAccess, opsDefaults } from './ops-service.ts'
 
@@ -45,10 +48,13 @@ const changes: ReloadChanges = {
 }
 
 /** Every way over HTTP to change something: one token, a provider that answers, and a log. */
-async function start() {
+async function start(given?: OpenStore) {
   const provider = await startFakeProvider()
   onTestFinished(() => provider.close())
-  const { store, tasks } = await startTaskRig({ sources: [{ call: callerOf(provider.url, 5_000) }] })
+  const { store, tasks } = await startTaskRig({
+    sources: [{ call: callerOf(provider.url, 5_000) }],
+    ...(given !== undefined && { store: given }),
+  })
   const lines: Record<string, unknown>[] = []
   const log = pino({}, { write: (line) => void lines.push(JSON.parse(line)) })
   const options = opsDefaults(store)
@@ -89,8 +95,11 @@ async function start() {
   return { ask, dead, lastEntry, lines, provider, store }
 }
 
-test('each change is in the audit and in the log: who, when, from where, what, how many', async () => {
-  const { ask, dead, lastEntry, lines, provider, store } = await start()
+test.each([
+  ['an embedded store', async () => undefined],
+  ['PostgreSQL', () => openReplica(ownSchema())],
+])('each change to %s is in the audit and in the log: who, when, from where, what, how many', async (_, open) => {
+  const { ask, dead, lastEntry, lines, provider, store } = await start(await open())
   const tried = new Set<string>()
   /** Asks by a route of the description, and expects its entry. */
   async function change(
