@@ -103,17 +103,19 @@ export async function prepare(
     signal?.removeEventListener('abort', breakOff)
   }
   for (const { provider } of built.sources.values()) providerChecks(provider)
-  for (const { name, source } of handlers) {
-    if (source !== undefined && !built.sources.has(source))
-      log.warn({ handler: name, source }, 'a handler waits for a source that is not configured')
-  }
+  const waiting = handlers.flatMap(({ name, source }) =>
+    source === undefined || built.sources.has(source)
+      ? []
+      : [`handler ${name} waits for source ${source}, which is not configured`],
+  )
   const own = { providerModules, isolatedModules, readers }
   const { sources, apiHeaders } = built
   const misspelt = misspeltTypes(
     handlers,
     [...loaded.providers.values()].map(({ provider }) => provider),
   )
-  const warnings = [...told, ...built.warnings, ...misspelt, ...retryWarnings(handlers, attemptsOf(config))]
+  const policies = retryWarnings(handlers, attemptsOf(config))
+  const warnings = [...told, ...built.warnings, ...waiting, ...misspelt, ...policies]
   return { config, ...settings, sources, apiHeaders, handlers, route, pool, ...own, faults, warnings }
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import { type ReadConfig, readConfig } from './config.ts'
@@ -27,26 +28,26 @@ export type Reread = (first: ReadConfig) => ReadConfig
  * not remove the token of a listener that others can still reach. The faults are those of both: of what the service would use now,
  * and of what its next start would use. Never throws.
  */
-export function rereadConfig(first: ReadConfig, environment: () => Environment): ReadConfig {
+export function rereadConfig(first: ReadConfig, environment: () => Environment, directory?: string): ReadConfig {
   try {
-    return reread(first, environment())
+    return reread(first, environment(), directory)
   } catch (error) {
     return { ...first, faults: error instanceof ConfigurationError ? error.faults : [messageOf(error)] }
   }
 }
 
-function reread(first: ReadConfig, now: Environment): ReadConfig {
-  const next = readConfig(now)
+function reread(first: ReadConfig, now: Environment, directory?: string): ReadConfig {
+  const next = readConfig(now, directory)
   const kept: Record<string, string | undefined> = { ...now }
   for (const [name, valueIn] of Object.entries(AT_START)) {
     kept[name] = valueIn(first.config)
     delete kept[`${name}_FILE`]
   }
-  const read = readConfig(kept)
+  const read = readConfig(kept, directory)
   const needRestart = Object.keys(AT_START).filter(
     (name) => AT_START[name]?.(next.config) !== AT_START[name]?.(first.config),
   )
-  const faults = [...new Set([...read.faults, ...next.faults, ...lostSecret(read)])]
+  const faults = [...new Set([...read.faults, ...next.faults, ...lostSecret(read), ...lostModules(first, read)])]
   return { ...read, config: { ...read.config, logStyle: first.config.logStyle }, faults, needRestart }
 }
 
@@ -54,4 +55,15 @@ function reread(first: ReadConfig, now: Environment): ReadConfig {
 function lostSecret({ config: { generatedSecretFile: file, sources } }: ReadConfig): readonly string[] {
   const isLost = file !== undefined && sources.some(({ secrets }) => secrets.length === 0)
   return isLost ? [`${file} is gone: put it back, or set ${sources[0]?.variable}_SECRET`] : []
+}
+
+const FOLDERS = { HANDLERS_DIR: 'handlersDir', PROVIDERS_DIR: 'providersDir' } as const
+
+/** Without its folder the handlers that come with Holdfast would run in place of the user's, and handle their events. */
+function lostModules({ config }: ReadConfig, { digests }: ReadConfig): readonly string[] {
+  return Object.entries(FOLDERS).flatMap(([variable, member]) => {
+    const folder = config[member]
+    const isLost = folder !== undefined && !digests.has(variable) && !existsSync(folder)
+    return isLost ? [`${folder} is gone: put it back, or set ${variable}`] : []
+  })
 }

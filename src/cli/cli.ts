@@ -132,13 +132,21 @@ const commands: readonly Command[] = [
  * Never rejects: writes an error as one line to `err`, never as a stack trace.
  */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
-  // The program that reads the output may end early (`| head`), which is not an error of the command.
-  const ignore = (): void => {}
-  io.out.on('error', ignore)
+  let lost: NodeJS.ErrnoException | undefined
+  const note = (error: NodeJS.ErrnoException): void => {
+    // The program that reads the output may end early (`| head`), which is not an error of the command.
+    if (error.code !== 'EPIPE') lost ??= error
+  }
+  io.out.on('error', note)
   try {
-    return await run(argv, io)
+    const code = await run(argv, io)
+    // A stream tells of an error after the call of the write's callback.
+    await new Promise((resolve) => setImmediate(resolve))
+    if (lost === undefined || code !== EXIT_OK) return code
+    await write(io.err, `holdfast: the output could not be written: ${printable(messageOf(lost))}\n`)
+    return EXIT_FAILED
   } finally {
-    io.out.off('error', ignore)
+    io.out.off('error', note)
   }
 }
 

@@ -43,6 +43,9 @@ export class ProblemError extends CommandError {
   }
 }
 
+/** What any listener of Holdfast answers where it has no route. */
+const NO_ROUTE = 'urn:holdfast:problem:not-found'
+
 /** By what the operator can do about it. */
 function exitCodeOf(status: number): number {
   if (status === 400) return EXIT_USAGE
@@ -125,9 +128,10 @@ function createClient(
       })
     const { statusCode, bytes } = answer
     if (statusCode >= 200 && statusCode < 300) return bytes
-    throw new ProblemError(statusCode, bytes)
+    throw refusal(statusCode, bytes, notHoldfast)
   }
-  const notHoldfast = () => new CommandError(`what answers at ${origin} is not the ops API of Holdfast`)
+  const notHoldfast = () =>
+    new CommandError(`what answers at ${origin} is not the ops API of this Holdfast (${setBy})`, EXIT_UNREACHABLE)
 
   async function stream(path: string, query: QueryParameters, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
     const headers = { ...client, ...authorization }
@@ -139,16 +143,10 @@ function createClient(
     if (answer.statusCode === 200 && answer.headers['content-type'] === 'text/event-stream') return answer
     const { statusCode, bytes } = await read(answer, MAX_RESPONSE_BYTES)
     if (statusCode === 200) throw notHoldfast()
-    throw new ProblemError(statusCode, bytes)
+    throw refusal(statusCode, bytes, notHoldfast)
   }
 
-  const json = (bytes: Buffer) => {
-    try {
-      return JSON.parse(bytes.toString())
-    } catch {
-      throw notHoldfast()
-    }
-  }
+  const json = (bytes: Buffer) => parsed(bytes, notHoldfast)
 
   return {
     get: async (path, query = {}) => json(await call('GET', path + search(query))),
@@ -161,6 +159,20 @@ function createClient(
       return bytes.length === 0 ? undefined : json(bytes)
     },
   }
+}
+
+function parsed(bytes: Buffer, notHoldfast: () => CommandError) {
+  try {
+    return JSON.parse(bytes.toString())
+  } catch {
+    throw notHoldfast()
+  }
+}
+
+/** A 404 of the ops API names what there is not. Any other comes from another listener, or from another version. */
+function refusal(status: number, bytes: Buffer, notHoldfast: () => CommandError): CommandError {
+  const { type = NO_ROUTE } = readProblem(bytes)
+  return status === 404 && type === NO_ROUTE ? notHoldfast() : new ProblemError(status, bytes)
 }
 
 /** The user of this machine, for the audit of the service. */
@@ -200,10 +212,11 @@ export function describeProblem(status: number, bytes: Buffer): string {
   return `${title} (${status})${detail === undefined ? '' : `: ${detail}`}`
 }
 
-function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'title' | 'detail' | 'reasons'>> {
+function readProblem(bytes: Buffer): Partial<Pick<ProblemJson, 'type' | 'title' | 'detail' | 'reasons'>> {
   try {
-    const { title, detail, reasons } = JSON.parse(bytes.toString()) as Readonly<Record<string, unknown>>
+    const { type, title, detail, reasons } = JSON.parse(bytes.toString()) as Readonly<Record<string, unknown>>
     return {
+      ...(typeof type === 'string' && { type }),
       ...(typeof title === 'string' && { title }),
       ...(typeof detail === 'string' && { detail }),
       ...(Array.isArray(reasons) && { reasons: reasons.filter((reason) => typeof reason === 'string') }),

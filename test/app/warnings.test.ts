@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { checkWithin } from '../support/check-command.ts'
 import { handlersIn, temporaryDirectory } from '../support/service.ts'
 
-test('the check command warns of a misspelt setting also where another setting is at fault, of types that are one letter off a known one, and of no others', async () => {
+test('the check command warns of a misspelt setting also where another setting is at fault, of a source that is not configured, of types that are one letter off a known one, and of no others', async () => {
   const directory = temporaryDirectory()
   const types = [
     'completion.finishd',
@@ -23,6 +23,7 @@ test('the check command warns of a misspelt setting also where another setting i
       for (const type of ${JSON.stringify(types)}) router.on(type, () => {})
       router.on(['job.failed', 'job.faild'], { name: 'two' }, () => {})
       router.on('parcel.lost', { type: 'object' }, () => {})
+      router.on({ source: 'strype', type: 'invoice.paid' }, { name: 'billing' }, () => {})
     }`,
   })
   writeFileSync(
@@ -39,6 +40,7 @@ test('the check command warns of a misspelt setting also where another setting i
   expect(faults).toEqual(['PORT is eighty, not a whole number from 0 to 65535'])
   expect(warnings).toEqual([
     'RETENTION_DAY is not a setting: is RETENTION_DAYS meant?',
+    'handler billing waits for source strype, which is not configured',
     'handler own:completion.finishd: type completion.finishd is not known; did you mean completion.finished?',
     'handler own:completoin.failed: type completoin.failed is not known; did you mean completion.failed?',
     'handler own:respons.completed: type respons.completed is not known; did you mean response.completed?',

@@ -162,7 +162,7 @@ test('listen ends when the reader of its output is gone', async () => {
 
 test('listen without a service fails, and ends with exit code 0 on SIGINT', async () => {
   const target = await startTarget()
-  expect(await run(['listen', '--to', target.url], { OPS_PORT: String(target.port) })).toMatchObject({ code: 1 })
+  expect(await run(['listen', '--to', target.url], { OPS_PORT: String(target.port) })).toMatchObject({ code: 69 })
   const child = spawn(process.execPath, [mainFile, 'listen', '--to', target.url], {
     env: { ...process.env, OPS_TOKEN: TOKEN, OPS_PORT: service.environment.OPS_PORT },
   })
