@@ -212,7 +212,11 @@ test.each([
     },
   )
   const ours = ['shop', 'we_1']
-  await change('PATCH /v1/registrations/{source}/{id}', ours, { active: false }, { action: 'registration.update' })
+  const changed = { active: false, events: ['invoice.*', 'charge.*'], url: 'https://hooks.example/v1/webhooks/shop' }
+  await change('PATCH /v1/registrations/{source}/{id}', ours, changed, {
+    action: 'registration.update',
+    target: 'shop/we_1 active=false events=invoice.*,charge.* url=…',
+  })
   await change('DELETE /v1/registrations/{source}/{id}', ours, undefined, {
     action: 'registration.delete',
     outcome: 'failed',

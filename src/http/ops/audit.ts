@@ -39,14 +39,14 @@ export function noteChange(request: FastifyRequest, note: AuditNote): void {
   request.auditNote = { ...(typeof before === 'object' && before), ...note }
 }
 
-/** Fields whose values are contents of events: the audit names the fields alone. */
-const ABOUT_CONTENTS: ReadonlySet<string> = new Set(['contains', 'match'])
+/** Fields whose values are contents of events, or may hold a secret: the audit names the fields alone. */
+const UNTOLD: ReadonlySet<string> = new Set(['contains', 'match', 'url'])
 
 /** A target in words: what a request named, field by field. */
 export const inWords = (given: object): string =>
   Object.entries(given)
     .filter(([, value]) => value !== undefined)
-    .map(([field, value]) => `${field}=${ABOUT_CONTENTS.has(field) ? '…' : String(value)}`)
+    .map(([field, value]) => `${field}=${UNTOLD.has(field) ? '…' : String(value)}`)
     .join(' ')
 
 /** The request was a dry run: it is not recorded, unless it fails. */

@@ -11,7 +11,7 @@ import {
   registrationOutcomeJson,
 } from '../schemas/registrations.ts'
 import { Text } from '../schemas/schema.ts'
-import { noteChange } from './audit.ts'
+import { inWords, noteChange } from './audit.ts'
 import type { OpsApp } from './ops-app.ts'
 
 /** Event types of one registration, and characters of its URL. */
@@ -108,8 +108,11 @@ function registerRegistration(app: OpsApp, webhooks: WebhookManager): void {
         response: { 200: RegistrationSchema },
       },
     },
-    async ({ params: { source, id }, body }, reply) =>
-      reply.send(registrationJson(await webhooks.update(source, id, body))),
+    async (request, reply) => {
+      const { params, body } = request
+      noteChange(request, { target: `${params.source}/${params.id} ${inWords(body)}` })
+      return reply.send(registrationJson(await webhooks.update(params.source, params.id, body)))
+    },
   )
 
   app.delete(
