@@ -9,6 +9,9 @@ import { SecretFiles } from './secret-files.ts'
 /** What asked for a reload. `file`: a file that a variable `X_FILE` names has changed. */
 export type ReloadTrigger = 'signal' | 'request' | 'file'
 
+/** How long after a reload that failed because the database is away it is tried again. */
+const RETRY_MS = 5_000
+
 interface ConfigReloadOptions {
   readonly reloader: Pick<Reloader, 'reload'>
   /** Reads the configuration as it is now, as `rereadConfig` says. */
@@ -17,6 +20,8 @@ interface ConfigReloadOptions {
   readonly files: readonly string[]
   readonly audit: AuditTrail
   readonly log: Logger
+  /** For tests. */
+  readonly retryMs?: number
 }
 
 /** Reloads the configuration when an operator asks for it, and when a file with a value of it changes. Tells the log what came of it. */
@@ -24,6 +29,9 @@ export class ConfigReload {
   readonly #options: ConfigReloadOptions
   readonly #files: SecretFiles
   #told: ReloadResult | undefined
+  /** A reload that is tried again, as its trigger will not come again. */
+  #retry: { readonly trigger: ReloadTrigger; readonly timer: NodeJS.Timeout } | undefined
+  #isClosed = false
 
   constructor(options: ConfigReloadOptions) {
     this.#options = options
@@ -38,25 +46,42 @@ export class ConfigReload {
 
   /**
    * Reads the configuration again and replaces everything that depends on it, as `Reloader.reload` says. If there is a fault, names
-   * all of them, and nothing has changed. Never rejects.
+   * all of them, and nothing has changed. If the database is away, tries again by itself, but for a request, whose sender is told.
+   * Never rejects.
    */
-  reload = async (trigger: ReloadTrigger): Promise<ReloadResult> => {
+  reload = (trigger: ReloadTrigger): Promise<ReloadResult> => this.#reload(trigger)
+
+  async #reload(trigger: ReloadTrigger, isRetry = false): Promise<ReloadResult> {
     const { reloader, reread } = this.#options
     this.#files.note()
     const read = reread()
     // Also if it is refused: when its files are repaired, it is to be read again.
     this.#files.watch(read.files)
     const result = await reloader.reload(read)
-    if (result !== this.#told) this.#tell(result, trigger)
-    // A request is recorded with its route.
-    if (trigger !== 'request' && result !== this.#told) void this.#record(result, trigger)
+    const isAway = !result.ok && result.isAway === true
+    this.#tryAgain(isAway ? (trigger === 'request' ? this.#retry?.trigger : trigger) : undefined)
     // Several who asked at the same time have the same result.
+    if (result !== this.#told && !(isRetry && isAway)) {
+      this.#tell(result, trigger)
+      // A request is recorded with its route.
+      if (trigger !== 'request') void this.#record(result, trigger)
+    }
     this.#told = result
     return result
   }
 
   close(): void {
+    this.#isClosed = true
+    this.#tryAgain(undefined)
     this.#files.close()
+  }
+
+  #tryAgain(trigger: ReloadTrigger | undefined): void {
+    clearTimeout(this.#retry?.timer)
+    this.#retry = undefined
+    if (trigger === undefined || this.#isClosed) return
+    const { retryMs = RETRY_MS } = this.#options
+    this.#retry = { trigger, timer: setTimeout(() => void this.#reload(trigger, true), retryMs).unref() }
   }
 
   async #record(result: ReloadResult, actor: 'signal' | 'file'): Promise<void> {

@@ -143,10 +143,12 @@ export class Reloader {
     const { parts: before } = this.current
     const read = given ?? { ...before, faults: [], warnings: [] }
     const parts = await this.#options.prepare(read, { wait: 'first', signal })
-    const faults = parts.faults.length > 0 ? [...new Set(parts.faults)] : await this.#route(parts)
+    const isSound = parts.faults.length === 0
+    const faults = isSound ? await this.#route(parts) : [...new Set(parts.faults)]
     if (faults.length > 0 || this.#stopping.signal.aborted) {
       await closeParts(parts)
-      return this.#stopping.signal.aborted ? STOPPED : { ok: false, faults }
+      if (this.#stopping.signal.aborted) return STOPPED
+      return { ok: false, faults, ...(isSound && { isAway: true as const }) }
     }
     const next = this.#open(parts)
     await this.#keepPaths(next)

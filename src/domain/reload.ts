@@ -33,8 +33,8 @@ export type ReloadResult =
       readonly changes: ReloadChanges
       readonly durationMs: number
     }
-  /** Nothing has changed. `isStopping`: because the service stops. */
-  | { readonly ok: false; readonly faults: readonly string[]; readonly isStopping?: true }
+  /** Nothing has changed. `isStopping`: because the service stops. `isAway`: because the database is away. */
+  | { readonly ok: false; readonly faults: readonly string[]; readonly isStopping?: true; readonly isAway?: true }
 
 /** For the audit. */
 export const changedSettings = ({ settings }: ReloadChanges): { readonly target?: string; readonly count: number } => ({

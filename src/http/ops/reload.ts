@@ -23,7 +23,7 @@ export function registerReload(app: OpsApp, reload: () => Promise<ReloadResult>)
         noteChange(request, changedSettings(result.changes))
         return reply.send(reloadJson(result.changes, result.durationMs))
       }
-      return sendProblem(reply, result.isStopping ? 'unavailable' : 'configuration_refused', {
+      return sendProblem(reply, result.isStopping || result.isAway ? 'unavailable' : 'configuration_refused', {
         reasons: result.faults,
       }) as never
     },
