@@ -34,7 +34,7 @@ export async function openStore(databaseUrl: string, options: OpenStoreOptions =
   const onLog = options.onLog ?? (() => undefined)
   if (namesPostgres(databaseUrl)) {
     // Imported only here: the SQLite store does not need PostgreSQL's driver.
-    const { openPostgresStore } = await import('./postgres/store.ts')
+    const { openPostgresStore } = await import('./postgres/open.ts')
     const { clock, localClock, connectRetryMs = CONNECT_RETRY_MS, connectTimeoutMs } = options
     return openPostgresStore(databaseUrl, { clock, localClock, onLog, connectRetryMs, connectTimeoutMs })
   }

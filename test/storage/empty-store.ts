@@ -1,7 +1,10 @@
 import type { Client } from 'pg'
 import { afterAll } from 'vitest'
-import { openStore } from '../../src/storage/open.ts'
+import { migrate } from '../../src/storage/postgres/migrate.ts'
+import { openMigratedStore } from '../../src/storage/postgres/open.ts'
+import { postgresTarget } from '../../src/storage/shared/database-url.ts'
 import type { OpenEmptyStore } from '../contract/store-contract.ts'
+import { LentPools } from '../support/postgres/lent-pools.ts'
 import { connectIn, ownSchema } from '../support/postgres/schema.ts'
 
 const TABLES = [
@@ -39,15 +42,20 @@ const EMPTY = `
   SELECT setval(name, -9007199254740991) FROM unnest(ARRAY['floor_open', 'floor_closed']::regclass[]) AS name
 `
 
-/** Opens stores in PostgreSQL, one after the other: in one schema, which is emptied for the next. */
+/** Opens stores in PostgreSQL, one after the other: in one schema, which is emptied for the next, and on the same connections. */
 export function emptyPostgresStores(): OpenEmptyStore {
   const url = ownSchema(afterAll)
+  const target = postgresTarget(url)
+  const pools = new LentPools()
   let client: Client | undefined
-  afterAll(() => client?.end())
+  afterAll(() => Promise.all([pools.end(), client?.end()]))
   return async (clock) => {
-    await client?.query(EMPTY)
-    const store = await openStore(url, { clock })
-    client ??= await connectIn(url)
-    return store
+    if (client === undefined) {
+      await migrate(target, () => {})
+      client = await connectIn(url)
+    } else {
+      await client.query(EMPTY)
+    }
+    return openMigratedStore(target, { clock, localClock: undefined, onLog: () => {}, makePool: pools.make })
   }
 }

@@ -96,9 +96,15 @@ const types: pg.CustomTypesConfig = {
   }) as typeof pg.types.getTypeParser,
 }
 
+/** `pg` waits for the promise of `onConnect`, though its declared type does not say so. */
+export type PoolOptions = Omit<pg.PoolConfig, 'onConnect'> & {
+  readonly onConnect: (client: pg.ClientBase) => Promise<void>
+}
+export type MakePool = (options: PoolOptions) => Pick<pg.Pool, 'on' | 'connect' | 'query' | 'end'>
+
 /** The connections to one database. The settings of the server are checked on each connection before its first use. */
 export class Connections {
-  readonly #pools: Readonly<Record<PoolName, pg.Pool>>
+  readonly #pools: Readonly<Record<PoolName, ReturnType<MakePool>>>
   /** The last warning that the server sent on a connection while the present statement ran. */
   readonly #warnings = new WeakMap<pg.ClientBase, string>()
   /** Called at every error of the connection or the server that is not an error of the statement. */
@@ -107,14 +113,14 @@ export class Connections {
   onDamage: (error: HoldfastError) => void = () => {}
 
   /** `connectTimeoutMs`: how long a statement waits for a connection. */
-  constructor(target: PostgresTarget, connectTimeoutMs = CONNECT_TIMEOUT_MS) {
-    const pool = (name: PoolName): pg.Pool => {
+  constructor(
+    target: PostgresTarget,
+    connectTimeoutMs = CONNECT_TIMEOUT_MS,
+    makePool: MakePool = (options) => new pg.Pool(options),
+  ) {
+    const pool = (name: PoolName): ReturnType<MakePool> => {
       const statementMs = STATEMENT_TIMEOUTS_MS[name]
-      // `pg` waits for its promise, though its declared type does not say so.
-      const onConnect: object = {
-        onConnect: (client: pg.ClientBase) => this.#prepare(client, name, target.schema, statementMs),
-      }
-      const created = new pg.Pool({
+      const created = makePool({
         connectionString: target.connectionString,
         max: POOL_SIZES[name],
         connectionTimeoutMillis: connectTimeoutMs,
@@ -123,7 +129,7 @@ export class Connections {
         keepAlive: true,
         application_name: `holdfast ${name}`,
         types,
-        ...onConnect,
+        onConnect: (client) => this.#prepare(client, name, target.schema, statementMs),
       })
       created.on('error', () => this.onUnavailable())
       return created

@@ -1,8 +1,7 @@
-import type { Clock } from '../../domain/clock.ts'
 import type { DeadLetters } from '../../domain/dead-letters.ts'
 import type { DeliveryQueue } from '../../domain/delivery-queue.ts'
 import type { DriftStore } from '../../domain/drift-store.ts'
-import { ConfigurationError, HoldfastError } from '../../domain/errors.ts'
+import { HoldfastError } from '../../domain/errors.ts'
 import type { NewEvent } from '../../domain/event.ts'
 import type { EventStore, Receipt } from '../../domain/event-store.ts'
 import type { EventTail } from '../../domain/event-tail.ts'
@@ -12,18 +11,16 @@ import type { OpenStore, StoreLog } from '../../domain/store.ts'
 import type { TaskEnds } from '../../domain/task-ends.ts'
 import type { TaskStore } from '../../domain/task-store.ts'
 import { AppendQueue } from '../shared/append-queue.ts'
-import { postgresTarget } from '../shared/database-url.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { createAppend } from './append.ts'
 import { createAuditStore } from './audit.ts'
-import { BodyPartitions } from './body-partitions.ts'
+import type { BodyPartitions } from './body-partitions.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { createCauseKeys, createDeadCauses, createNameCauses, createPruneCauses } from './causes.ts'
 import { createClaim } from './claim.ts'
 import { createClaimTasks } from './claim-tasks.ts'
-import { createJudgeClock, DatabaseClock } from './clock.ts'
-import { connectWithRetry } from './connect-with-retry.ts'
-import { Connections } from './connections.ts'
+import { createJudgeClock, type DatabaseClock } from './clock.ts'
+import type { Connections } from './connections.ts'
 import { createCounts } from './counts.ts'
 import { Damage } from './damage.ts'
 import { createDiscard, createDiscardOf, createMatchDead } from './dead-letters.ts'
@@ -35,7 +32,6 @@ import { Health } from './health.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { afterHeartbeat, whileBeating } from './leasing-operations.ts'
 import { startMaintenance } from './maintenance.ts'
-import { migrate } from './migrate.ts'
 import { Operations } from './open-operations.ts'
 import { Leases } from './own-leases.ts'
 import { createPauseStore } from './pauses.ts'
@@ -44,7 +40,7 @@ import { createCountDead, createCountOld, createPrune, createPruneTasks } from '
 import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
 import { createReplicaRegistry } from './replica-registry.ts'
-import { Scanner } from './scanner.ts'
+import type { Scanner } from './scanner.ts'
 import { createSearchDeliveries } from './search-deliveries.ts'
 import { createSearchEvents } from './search-events.ts'
 import { createActivity, createFindTask, createSearchTasks } from './search-tasks.ts'
@@ -54,49 +50,7 @@ import { createStats } from './stats.ts'
 import { createTail } from './tail.ts'
 import { createTrackTask } from './track-task.ts'
 
-interface PostgresStoreOptions {
-  /** In tests, replaces the clock of the database and that of this process. */
-  readonly clock: Clock | undefined
-  /** In tests, replaces only the clock of this process. */
-  readonly localClock: Clock | undefined
-  readonly onLog: StoreLog
-  /** How long the store tries to connect to a server that is starting or failing over. */
-  readonly connectRetryMs: number
-  /** How long a statement waits for a connection; 3 s unless given. */
-  readonly connectTimeoutMs?: number | undefined
-}
-
-/** Opens a store in PostgreSQL, and creates its schema if there is none. Rejects with `ConfigurationError`. */
-export async function openPostgresStore(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
-  const { connectRetryMs, onLog } = options
-  return connectWithRetry(connectRetryMs, onLog, () => openOnce(databaseUrl, options))
-}
-
-async function openOnce(databaseUrl: string, options: PostgresStoreOptions): Promise<OpenStore> {
-  const target = postgresTarget(databaseUrl)
-  await migrate(target, options.onLog)
-  const connections = new Connections(target, options.connectTimeoutMs)
-  const clock = new DatabaseClock(options.clock, options.localClock)
-  const partitions = new BodyPartitions(connections, clock)
-  try {
-    await refuseHalfMoved(connections)
-    await partitions.makeAhead()
-  } catch (error) {
-    await connections.close()
-    throw error
-  }
-  return createStore({ connections, clock, partitions, scanner: new Scanner(target), onLog: options.onLog })
-}
-
-async function refuseHalfMoved(connections: Connections): Promise<void> {
-  const unfinished = await connections.run('work', 'SELECT FROM move')
-  if (unfinished.length === 0) return
-  throw new ConfigurationError([
-    'DATABASE_URL: events are being moved into this database, and the move is not finished: run holdfast migrate again.',
-  ])
-}
-
-interface Parts {
+export interface Parts {
   readonly connections: Connections
   readonly clock: DatabaseClock
   readonly partitions: BodyPartitions
@@ -115,7 +69,8 @@ interface Core extends Parts {
   readonly health: Health
 }
 
-function createStore(parts: Parts): OpenStore {
+/** Of a schema that is up to date. */
+export function createStore(parts: Parts): OpenStore {
   const { connections, clock } = parts
   const core = createCore(parts)
   const { operations, damage, appends, health, heartbeat } = core
