@@ -157,6 +157,7 @@ const outcomeColumns: Columns<ReplayDetailJson['outcomes'][number]> = [
 
 /** What a replay did so far. */
 export function outcomeText(job: ReplayDetailJson, view: View): string {
+  const left = job.state === 'done' ? job.matched - job.replayed - job.skipped : 0
   const skips = Object.entries(job.skips).map(([reason, n]) => `  ${n} ${SKIPS[reason] ?? printable(reason)}\n`)
   return [
     job.outcomes.length > 0 && table(view, outcomeColumns, job.outcomes),
@@ -164,6 +165,7 @@ export function outcomeText(job: ReplayDetailJson, view: View): string {
     job.state === 'cancelled' && 'cancelled\n',
     `${job.replayed} replayed${job.skipped === 0 ? '' : `, ${job.skipped} skipped`}\n`,
     ...skips,
+    left > 0 && `${left} did not match any more when their turn came\n`,
   ]
     .filter((part) => part !== false)
     .join('')

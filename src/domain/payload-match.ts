@@ -59,12 +59,13 @@ export function eachValueAt(
   each: (value: string) => boolean,
 ): void {
   if (!isForm(body, contentType)) return eachScalarIn(body, path.split('.'), each)
+  const sought = fieldPath(path)
   for (const [field, value] of new URLSearchParams(Buffer.from(body).toString())) {
-    const name = field.replaceAll('[]', '').replaceAll(/\[([^\]]*)\]/g, '.$1')
+    const name = fieldPath(field)
     let goesOn = true
-    if (name === path) goesOn = each(value)
-    else if (path.startsWith(`${name}.`) && /^\s*[[{]/.test(value)) {
-      eachScalarIn(Buffer.from(value), path.slice(name.length + 1).split('.'), (found) => {
+    if (name === sought) goesOn = each(value)
+    else if (sought.startsWith(`${name}.`) && /^\s*[[{]/.test(value)) {
+      eachScalarIn(Buffer.from(value), sought.slice(name.length + 1).split('.'), (found) => {
         goesOn = each(found)
         return goesOn
       })
@@ -72,6 +73,8 @@ export function eachValueAt(
     if (!goesOn) return
   }
 }
+
+const fieldPath = (field: string): string => field.replaceAll('[]', '').replaceAll(/\[([^\]]*)\]/g, '.$1')
 
 /** Tests bodies for one condition. */
 export function createMatchTest({ path, value }: PayloadMatch) {

@@ -90,6 +90,24 @@ test('dead replay --all --probe stops after one event that fails again, with its
   })
 })
 
+test('replays show says how many events did not match any more when their turn came', async () => {
+  const from = since()
+  await givenUp(2)
+  await holdfast('drain')
+  await holdfast('replays', 'create', '--outcome', 'dead', '--since', from, '--handler', 'fragile', '--yes')
+  await holdfast('dead', 'discard', '--handler', 'fragile', '--yes')
+  await holdfast('drain', '--off')
+  const {
+    items: [{ id }],
+  } = await eventually(
+    () => service.api('/v1/replays'),
+    ({ items: [job] }) => job.state === 'done',
+  )
+  const { out } = await holdfast('replays', 'show', id)
+  expect(out).toMatch(/^matched +2$/m)
+  expect(out).toMatch(/^0 replayed\n2 did not match any more when their turn came$/m)
+})
+
 test.each([
   [['replays', 'create'], 2, 'say which events: by a filter such as --type or --since, or --all'],
   [['replays', 'create', '--all', '--type', 'x'], 2, '--all and a filter exclude each other'],

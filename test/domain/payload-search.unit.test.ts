@@ -112,6 +112,8 @@ describe('a condition on a payload', () => {
     for (const match of ['CallSid:CA1', 'ids:2', 'ids[]:1', 'rows.id:r1', 'item.price.id:p1', 'payload.actions.id:b1'])
       expect(matches(match, form, FORM_HEADERS)).toBe(true)
     expect(matches('CallSid:CA2', form, FORM_HEADERS)).toBe(false)
+    for (const match of ['item[price][id]:p1', 'item[price].id:p1', 'rows[][id]:r1', 'payload[actions].id:b1'])
+      expect(matches(match, form, FORM_HEADERS)).toBe(true)
   })
 
   test('has a path that begins with an array where the payload is one', () => {
