@@ -1,9 +1,11 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../src/domain/clock.ts'
 import type { OpenStore } from '../../../src/domain/store.ts'
-import { prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
+import { openForWriting } from '../../../src/storage/sqlite/connection.ts'
+import { OWNER_ONLY, prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
+import { migrate } from '../../../src/storage/sqlite/migrate.ts'
 import { opened } from '../../../src/storage/sqlite/open.ts'
 import { takeProcessLock } from '../../../src/storage/sqlite/process-lock.ts'
 import { SqliteStore } from '../../../src/storage/sqlite/store.ts'
@@ -22,8 +24,31 @@ export const memoryDirectory = (): string => mkdtempSync(join(existsSync(MEMORY)
  */
 export async function openEmptyStore(given?: Clock): Promise<OpenStore> {
   const directory = memoryDirectory()
+  copyEmptyDatabase(join(directory, 'holdfast.db'))
   const options = { clock: given ?? systemClock, monotonicMs: given ?? (() => performance.now()), onLog: () => {} }
   return openOnLentThreads(join(directory, 'holdfast.db'), options, () => rmSync(directory, { recursive: true }))
+}
+
+let emptyDatabase: Buffer | undefined
+
+/** Its schema takes longer to make than most tests run. With the lock of a process that has ended, as it would be found. */
+function copyEmptyDatabase(file: string): void {
+  emptyDatabase ??= makeEmptyDatabase()
+  writeFileSync(file, emptyDatabase, { mode: OWNER_ONLY })
+  writeFileSync(`${file}-lock`, '', { mode: OWNER_ONLY })
+}
+
+function makeEmptyDatabase(): Buffer {
+  const directory = memoryDirectory()
+  const file = join(directory, 'holdfast.db')
+  try {
+    const db = openForWriting(file)
+    migrate(db, file)
+    db.close()
+    return readFileSync(file)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 }
 
 async function openOnLentThreads(

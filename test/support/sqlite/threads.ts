@@ -1,13 +1,15 @@
 import { EventEmitter } from 'node:events'
 import { getCompileCacheDir } from 'node:module'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type Transferable, Worker } from 'node:worker_threads'
 import type { Run } from './thread.ts'
 
 /** Threads that no store uses now. */
 const idle: Worker[] = []
+/** Also where a thread lends others in its place (`thread.ts`). */
+const Host = Worker
 
 /** A thread of a store, in a thread that ran that of an earlier store: the modules of a store take longer to load than a test runs. */
-export function lendThread(module: string, workerData: unknown): Worker {
+export function lendThread(module: string, workerData: unknown, transferList: readonly Transferable[] = []): Worker {
   const host = idle.pop() ?? startHost()
   const { port1: port, port2 } = new MessageChannel()
   const thread = Object.assign(new EventEmitter(), {
@@ -27,13 +29,13 @@ export function lendThread(module: string, workerData: unknown): Worker {
     end(0)
   })
   host.on('error', fail).on('exit', end)
-  host.postMessage({ module, workerData, port: port2 } satisfies Run, [port2])
+  host.postMessage({ module, workerData, port: port2 } satisfies Run, [port2, ...transferList])
   return thread as unknown as Worker
 }
 
 function startHost(): Worker {
   const cache = getCompileCacheDir()
-  const host = new Worker(new URL('./thread.ts', import.meta.url), {
+  const host = new Host(new URL('./thread.ts', import.meta.url), {
     execArgv: [],
     env: cache === undefined ? {} : { NODE_COMPILE_CACHE: cache },
   })
