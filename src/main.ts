@@ -49,7 +49,7 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
 
 function endSignal(): AbortSignal {
   const ending = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort())
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => ending.abort())
   return ending.signal
 }
 

@@ -160,14 +160,18 @@ test('listen ends when the reader of its output is gone', async () => {
   expect(await exited).toEqual([0, null])
 })
 
-test('listen without a service fails, and ends with exit code 0 on SIGINT', async () => {
+test('listen without a service fails', async () => {
   const target = await startTarget()
   expect(await run(['listen', '--to', target.url], { OPS_PORT: String(target.port) })).toMatchObject({ code: 69 })
+})
+
+test.each(['SIGINT', 'SIGHUP'] as const)('listen ends with exit code 0 on %s', async (signal) => {
+  const target = await startTarget()
   const child = spawn(process.execPath, [mainFile, 'listen', '--to', target.url], {
     env: { ...process.env, OPS_TOKEN: TOKEN, OPS_PORT: service.environment.OPS_PORT },
   })
   onTestFinished(() => void child.kill('SIGKILL'))
   await once(child.stderr, 'data')
-  child.kill('SIGINT')
+  child.kill(signal)
   expect(await once(child, 'exit')).toEqual([0, null])
 })

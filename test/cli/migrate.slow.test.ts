@@ -109,7 +109,7 @@ test('migrate names the table that differs and exits with 1', async () => {
   expect(err).toContain('event differs, first at key 7.')
 })
 
-test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
+test.each(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
   'migrate that was ended by %s goes on when it is run again',
   { timeout: 60_000 },
   async (signal) => {
