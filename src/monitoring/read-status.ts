@@ -86,7 +86,9 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     inTime(numbersBySource(store, 'hour', dayAgoMs, nowMs)),
     inTime(numbersBySource(store, 'minute', nowMs - RATE_MINUTES * STAT_SPANS.minute, nowMs)),
   ])
-  const storeFaults = store.faults()
+  const isMute = [counts, drift, day, minutes].every((read) => read === undefined)
+  const faults = store.faults()
+  const storeFaults = faults.length === 0 && isMute ? ['the store does not answer'] : faults
   const health = new Map(parts.sources().map((source) => [source, parts.sourceHealth(source)]))
   const observed: Observed = {
     nowMs,

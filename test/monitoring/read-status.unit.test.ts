@@ -121,6 +121,24 @@ test('the status with the store away has what the process itself knows', async (
   })
 })
 
+test('a store that does not answer is a problem before it has refused an event', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const mute = () => new Promise<never>(() => {})
+  const rows = async () => mute()
+  const store = { ...parts().store, counts: mute, size: mute, driftEntries: mute, statRows: rows }
+  const status = createReadStatus(parts({ store, sourceState: mute, deadCauses: mute }))()
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(await status).toMatchObject({
+    problems: [{ problem: 'store_failing', severity: 'critical', cause: 'the store does not answer' }],
+    store: { faults: ['the store does not answer'] },
+    counts: undefined,
+  })
+  const slow = createReadStatus(parts({ store: { ...store, counts: async () => counts } }))()
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect((await slow).problems).not.toMatchObject([{ problem: 'store_failing' }])
+})
+
 test('a handler that only a process has which does not run is missing', async () => {
   const replicas = { workers: () => [{ handlers: [{ name: 'log' }] }, { handlers: undefined }] }
   const status = await createReadStatus(
