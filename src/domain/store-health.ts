@@ -6,6 +6,8 @@ export interface Counts {
   /** When the oldest delivery that is due, of a handler that is not paused, was due (ms since the epoch); undefined if none is due. */
   readonly oldestDueAtMs: number | undefined
   readonly tasks: Readonly<Record<TaskStatus, number>>
+  /** Handlers for which deliveries wait, and which are not among those that the caller names; 100 at most. */
+  readonly unserved?: readonly string[]
 }
 
 export interface StoreSize {
@@ -23,8 +25,8 @@ export interface StoreHealth {
   /** Damage that does not prevent appends, for an operator to repair. Does not query the database. */
   warnings(): readonly string[]
 
-  /** The numbers may be a few seconds old. */
-  counts(): Promise<Counts>
+  /** The numbers may be a few seconds old. With `served`, handlers that run, the answer names others that have pending deliveries. */
+  counts(served?: readonly string[]): Promise<Counts>
 
   /** May be a minute old. */
   size(): Promise<StoreSize>

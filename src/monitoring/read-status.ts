@@ -78,7 +78,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
   const nowMs = clock()
   const dayAgoMs = nowMs - (RECENT_HOURS - 1) * STAT_SPANS.hour
   const [counts, size, drift, deadCauses, sources, day, minutes] = await Promise.all([
-    inTime(store.counts()),
+    inTime(store.counts(runningHandlers(parts))),
     inTime(store.size()),
     inTime(store.driftEntries({ sinceMs: nowMs - RECENT_HOURS * STAT_SPANS.hour }, { limit: MAX_DRIFT })),
     inTime(parts.deadCauses()),
@@ -108,7 +108,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     recent: day ?? new Map(),
     quarantined: await stillQuarantined(store, day ?? new Map(), startOf('hour', dayAgoMs)),
     expired: await expiredTasks(store, day ?? new Map(), startOf('hour', dayAgoMs), nowMs),
-    missingHandlers: missingHandlers(parts),
+    missingHandlers: missingHandlers(parts, counts?.unserved),
     drift: drift?.items ?? [],
   }
   return {
@@ -218,13 +218,17 @@ function recentOf(bySource: ReadonlyMap<string, Numbers>): RecentNumbers {
   }
 }
 
-/** Handlers for which deliveries may wait without end: only processes that do not run have them. */
-function missingHandlers({ store, handlers }: StatusParts): readonly string[] {
-  if (store.replicas === undefined) return []
-  const running = new Set(store.replicas.workers().flatMap((worker) => (worker.handlers ?? []).map(({ name }) => name)))
-  return handlers()
-    .map(({ name }) => name)
-    .filter((name) => !running.has(name))
+/** Names of the handlers that a running worker has. */
+function runningHandlers({ store, handlers }: StatusParts): readonly string[] {
+  const running = store.replicas?.workers().map((worker) => worker.handlers ?? []) ?? [handlers()]
+  return [...new Set(running.flat().map(({ name }) => name))]
+}
+
+/** Handlers for which deliveries may wait without end: only processes that do not run have them, or none any more. */
+function missingHandlers(parts: StatusParts, unserved: readonly string[] = []): readonly string[] {
+  const running = new Set(runningHandlers(parts))
+  const known = parts.handlers().map(({ name }) => name)
+  return [...new Set([...known, ...unserved])].filter((name) => !running.has(name))
 }
 
 const latest = (times: readonly (number | undefined)[]): number | undefined =>

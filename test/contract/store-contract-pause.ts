@@ -55,6 +55,15 @@ export function describePauses({ store, now, pass }: Fixture): void {
     await expectOldest(START_MS - 70)
   })
 
+  test('`counts` names the handlers with pending deliveries that are not among those that run', async () => {
+    await append({ receivedAtMs: START_MS - 30, handlers: ['renamed', 'runs', 'gone'] })
+    expect(await store().counts()).not.toHaveProperty('unserved')
+    expect((await store().counts(['runs', 'idle'])).unserved).toEqual(['gone', 'renamed'])
+    const { work } = await store().claim(claimRequest({ handlers: [{ name: 'gone', limit: 1 }] }))
+    await store().settle(work.map((each) => settlement(each)))
+    expect((await store().counts(['runs'])).unserved).toEqual(['renamed'])
+  })
+
   describe('a delivery that is settled as held', () => {
     test('is pending as before its claim: no attempt is counted or recorded, and its last error stays', async () => {
       const uid = await append()

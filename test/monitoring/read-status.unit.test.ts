@@ -148,6 +148,17 @@ test('a handler that only a process has which does not run is missing', async ()
   expect(status.workers).toBe(2)
 })
 
+test('a handler for which deliveries wait, and that no process has any more, is missing', async () => {
+  const asked: (readonly string[] | undefined)[] = []
+  const count: StatusParts['store']['counts'] = async (served) => {
+    asked.push(served)
+    return { ...counts, unserved: ['renamed'] }
+  }
+  const { problems } = await createReadStatus(parts({ store: { ...parts().store, counts: count } }))()
+  expect(asked).toEqual([['log']])
+  expect(problems[0]).toMatchObject({ problem: 'handler_missing', handler: 'renamed' })
+})
+
 test('requests at the same time read the store once', async () => {
   let reads = 0
   const store = { ...parts().store, counts: async () => ({ ...counts, reads: ++reads }) }

@@ -1,5 +1,5 @@
 import type { Counts } from '../../domain/store-health.ts'
-import { countsOf } from '../shared/deliveries.ts'
+import { countsOf, MAX_UNSERVED } from '../shared/deliveries.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
 import { unlessDamaged } from './errors.ts'
@@ -11,15 +11,28 @@ const OLDEST_DUE = {
 }
 const FOLD = { name: 'fold-tally', text: 'SELECT fold_tally_1(clock_1($1))' }
 
+/** One index search for each handler that is not served. */
+const UNSERVED = {
+  name: 'unserved',
+  text: `
+    SELECT h.name FROM known_handler AS h CROSS JOIN LATERAL (
+      SELECT FROM delivery AS d WHERE d.state = 'pending' AND d.handler = h.name ORDER BY d.isolated, d.due_at LIMIT 1
+    ) AS d
+    WHERE h.name <> ALL ($1) ORDER BY h.name LIMIT ${MAX_UNSERVED}`,
+}
+
 export function createCounts(connections: Connections, clock: DatabaseClock) {
-  return async (): Promise<Counts> => {
+  return async (served?: readonly string[]): Promise<Counts> => {
     const rows = await connections.run<{ state: string; n: number }>('read', TALLY)
     const finding = connections.run<{ due_at: number | null; now: number }>('read', OLDEST_DUE, [clock.givenMs()])
     // If a damaged page hides the oldest due delivery, the counts are still returned.
     const [oldest] = await unlessDamaged(finding, [])
     const oldestDueAtMs =
       oldest === undefined || oldest.due_at === null ? undefined : clock.localMs() + oldest.due_at - oldest.now
-    return countsOf(rows, oldestDueAtMs)
+    const counts = countsOf(rows, oldestDueAtMs)
+    if (served === undefined) return counts
+    const unserved = await connections.run<{ name: string }>('read', UNSERVED, [served])
+    return { ...counts, unserved: unserved.map(({ name }) => name) }
   }
 }
 

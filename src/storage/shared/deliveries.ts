@@ -192,6 +192,9 @@ export function planReplay(
   return plan
 }
 
+/** Handlers that `counts` names at most. */
+export const MAX_UNSERVED = 100
+
 /** Reads the rows of the table `tally`, which counts deliveries by state and tasks by `task:` and status. */
 export function countsOf(
   rows: readonly Readonly<{ state: string; n: number }>[],

@@ -2,13 +2,19 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { DeliveryState } from '../../domain/delivery.ts'
 import type { Counts } from '../../domain/store-health.ts'
 import type { TaskStatus } from '../../domain/task.ts'
-import { countsOf } from '../shared/deliveries.ts'
-import { prepareOldestDue } from './due-deliveries.ts'
+import { countsOf, MAX_UNSERVED } from '../shared/deliveries.ts'
+import { prepareOldestDue, preparePendingHandlers } from './due-deliveries.ts'
 
-export function prepareCounts(db: DatabaseSync): (nowMs: number) => Counts {
+export function prepareCounts(db: DatabaseSync): (nowMs: number, served?: readonly string[]) => Counts {
   const select = db.prepare('SELECT state, n FROM tally')
   const oldestDue = prepareOldestDue(db)
-  return (nowMs) => countsOf(select.all() as { state: string; n: number }[], oldestDue(nowMs))
+  const pendingHandlers = preparePendingHandlers(db)
+  return (nowMs, served) => {
+    const counts = countsOf(select.all() as { state: string; n: number }[], oldestDue(nowMs))
+    if (served === undefined) return counts
+    const unserved = [...pendingHandlers()].filter((handler) => !served.includes(handler))
+    return { ...counts, unserved: unserved.slice(0, MAX_UNSERVED) }
+  }
 }
 
 /** What is counted: deliveries by state, tasks by status. */

@@ -221,8 +221,8 @@ export class SqliteStore implements OpenStore {
     return this.#refusing() ?? this.#reads.call('deliveries', filter, page)
   }
 
-  async counts(): Promise<Counts> {
-    return this.#refusing() ?? this.#reads.call('counts', this.#clock())
+  async counts(served?: readonly string[]): Promise<Counts> {
+    return this.#refusing() ?? this.#reads.call('counts', this.#clock(), served)
   }
 
   async size(): Promise<StoreSize> {

@@ -160,7 +160,7 @@ export interface ReaderOperations {
   deadCauses(filter: DeadCauseFilter, nowMs: number): DeadCauses
   findDead(request: DiscardRequest): FoundDead
   matchDead(filter: DeadFilter, sampleSize: number): DeadMatches
-  counts(nowMs: number): Counts
+  counts(nowMs: number, served: readonly string[] | undefined): Counts
   size(): StoreSize
   tasks(filter: TaskFilter, page: PageRequest): Page<Task>
   task(source: string, id: string): Task | undefined
