@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { DriftWatch } from '../../src/monitoring/drift-watch.ts'
 import { openSqliteStore } from '../../src/storage/sqlite/open.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { startLocal } from '../support/local-service.ts'
@@ -80,12 +81,14 @@ test('drift lists the changes of payloads as a table, as JSON, and by source, ty
 
 test('the service saves the shape of the events that it has received', async () => {
   const directory = temporaryDirectory()
+  const offered = vi.spyOn(DriftWatch.prototype, 'offer')
+  onTestFinished(() => offered.mockRestore())
   const service = await startLocal({}, { directory, onEnd: () => {} })
-  for (let nth = 0; nth < 12; nth++) {
-    await post(service.publicUrl, signedEvent('usage.updated', { tokens: nth, user: 'ann' }))
-    // The service looks at payloads when it has nothing else to do, which nothing shows outside.
-    await new Promise((resolve) => setTimeout(resolve, 30))
-  }
+  await post(service.publicUrl, signedEvent('usage.updated', { tokens: 1, user: 'ann' }))
+  // The service looks at payloads when it has nothing else to do, which nothing shows outside.
+  await expect.poll(() => offered.mock.calls.length).toBe(1)
+  const [watch] = offered.mock.contexts as DriftWatch[]
+  await watch?.idle()
   await service.stop()
   const db = new DatabaseSync(`${directory}/holdfast.db`, { readOnly: true })
   const row = db.prepare("SELECT shape FROM shape WHERE source = 'ai' AND type = 'usage.updated'").get()
