@@ -13,7 +13,8 @@ import { closeListener, listenOn, opsListenerOf, type Phase, publicListenerOf } 
 import { closeParts, type PrepareOptions, prepare, type ServiceParts, withGeneratedSecret } from './prepare.ts'
 import { Reloader } from './reload.ts'
 import type { Reread } from './reread.ts'
-import { type Service, type Tuning, type WiringInputs, wireService } from './wiring.ts'
+import type { Tuning } from './tuning.ts'
+import { type Service, type WiringInputs, wireService } from './wiring.ts'
 
 export interface Holdfast {
   readonly publicUrl: string
@@ -119,13 +120,14 @@ async function open(
 async function openCheckedStore(
   { config, pool, readers, faults }: ServiceParts,
   log: Log['log'],
-  { clock }: Tuning,
+  { clock, startStoreThread: startThread }: Tuning,
 ): Promise<OpenStore> {
   const all = new Set(faults)
   let store: OpenStore | undefined
   try {
     store = await openStore(config.databaseUrl, {
       ...(clock !== undefined && { clock }),
+      ...(startThread !== undefined && { startThread }),
       onLog: (level, message) => log[level](message),
     })
   } catch (error) {

@@ -36,23 +36,7 @@ import type { ServiceParts } from './prepare.ts'
 import { type Replays, wireReplays } from './replays.ts'
 import { Retention } from './retention.ts'
 import { statusOf } from './status.ts'
-
-/** `stats`: the numbers over time, and the watch over the sources. */
-export const OPTIONAL_PARTS = ['stats', 'drift'] as const
-export type OptionalPart = (typeof OPTIONAL_PARTS)[number]
-
-/** Settings that no operator needs to change. */
-export interface Tuning {
-  readonly clock?: Clock
-  /** Timeouts of calls to providers. */
-  readonly callTimeouts?: { readonly connectMs: number; readonly totalMs: number }
-  /** How long an open circuit breaker blocks calls to a provider. */
-  readonly breakerPauseMs?: number
-  /** How often the sources are judged. */
-  readonly monitorMs?: number
-  /** Parts that are left out, so that a bench can tell what they cost. */
-  readonly without?: ReadonlySet<OptionalPart>
-}
+import type { Tuning } from './tuning.ts'
 
 /** What `wireService` needs: the configuration at the start, the open store, and the handlers of all replicas. */
 export interface WiringInputs {

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../domain/clock.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { OpenStore, StoreLog } from '../domain/store.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from './shared/database-url.ts'
-import { openSqliteStore } from './sqlite/open.ts'
+import { openSqliteStore, type StartThread } from './sqlite/open.ts'
 
 /**
  * How long a start waits for a database that does not accept connections yet, as one that is started together with the
@@ -10,7 +10,7 @@ import { openSqliteStore } from './sqlite/open.ts'
  */
 const CONNECT_RETRY_MS = 15_000
 
-interface OpenStoreOptions {
+export interface OpenStoreOptions {
   /** Replaces the system's clock, and with PostgreSQL the database's. */
   readonly clock?: Clock
   /** Replaces the monotonic clock of the SQLite store; if absent, `clock` replaces it, if that is given. */
@@ -22,6 +22,8 @@ interface OpenStoreOptions {
   readonly connectRetryMs?: number
   /** How long a statement waits for a connection to PostgreSQL; 3 s unless given. */
   readonly connectTimeoutMs?: number
+  /** Starts the threads of the SQLite store, in tests. */
+  readonly startThread?: StartThread
 }
 
 /**
@@ -39,5 +41,5 @@ export async function openStore(databaseUrl: string, options: OpenStoreOptions =
     return openPostgresStore(databaseUrl, { clock, localClock, onLog, connectRetryMs, connectTimeoutMs })
   }
   const { clock = systemClock, monotonicMs = options.clock ?? (() => performance.now()) } = options
-  return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock, monotonicMs, onLog })
+  return openSqliteStore(databaseFile(databaseUrl) ?? '', { clock, monotonicMs, onLog }, options.startThread)
 }

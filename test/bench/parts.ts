@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { OPTIONAL_PARTS, type OptionalPart } from '../../src/app/wiring.ts'
+import { OPTIONAL_PARTS, type OptionalPart } from '../../src/app/tuning.ts'
 import { type Measured, measure, median, type Pace, type Subject, startSubject } from './rates/measure.ts'
 
 /**

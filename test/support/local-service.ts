@@ -6,10 +6,11 @@ import { onTestFinished } from 'vitest'
 import { type Holdfast, startHoldfast } from '../../src/app/app.ts'
 import { readConfig } from '../../src/app/config.ts'
 import { rereadConfig } from '../../src/app/reread.ts'
-import type { Tuning } from '../../src/app/wiring.ts'
+import type { Tuning } from '../../src/app/tuning.ts'
 import { AI_SECRET } from './ai-source.ts'
 import { CATALOGUE_HANDLERS } from './service.ts'
 import { memoryDirectory } from './sqlite/store.ts'
+import { lendThread } from './sqlite/threads.ts'
 
 export interface LocalService {
   readonly publicUrl: string
@@ -63,7 +64,12 @@ export async function startLocal(
     flush: () => {},
   }
   const variables = () => ({ ...environment, LOG_LEVEL: 'silent', PORT: '0', OPS_PORT: '0' })
-  const holdfast = await startHoldfast(readConfig(variables()), log, tuning, (first) => rereadConfig(first, variables))
+  const holdfast = await startHoldfast(
+    readConfig(variables()),
+    log,
+    { startStoreThread: lendThread, ...tuning },
+    (first) => rereadConfig(first, variables),
+  )
   const { publicUrl, opsUrl, reload, reloadConfig, stop } = holdfast
   onEnd(async () => {
     await stop()

@@ -10,8 +10,17 @@ import { SqliteStore } from './store.ts'
 import { type SqliteStoreOptions, StoreThreads } from './store-threads.ts'
 import type { FromWriter, WriterData } from './thread-messages.ts'
 
-/** Opens the embedded store, and creates it if there is none. Rejects with `ConfigurationError`. */
-export async function openSqliteStore(configuredPath: string, options: SqliteStoreOptions): Promise<OpenStore> {
+export type StartThread = (script: URL, workerData: unknown) => Worker
+
+/**
+ * Opens the embedded store, and creates it if there is none. Rejects with `ConfigurationError`. Tests have their own
+ * `startThread`.
+ */
+export async function openSqliteStore(
+  configuredPath: string,
+  options: SqliteStoreOptions,
+  startThread: StartThread = startWorker,
+): Promise<OpenStore> {
   let lock: ProcessLock | undefined
   let store: OpenStore | undefined
   try {
@@ -40,7 +49,7 @@ export async function openSqliteStore(configuredPath: string, options: SqliteSto
  */
 const MAX_YOUNG_GENERATION_MIB = 4
 
-function startThread(script: URL, workerData: unknown): Worker {
+function startWorker(script: URL, workerData: unknown): Worker {
   // The thread gets neither the flags nor the environment of this process: the loader of a test runner must not load itself
   // here too. It does get the compile cache, which halves the time that a thread needs to start.
   const cache = getCompileCacheDir()
@@ -54,7 +63,7 @@ function startThread(script: URL, workerData: unknown): Worker {
 }
 
 /** Resolves once the thread has the files open. From then on the files may be moved away and put back. */
-export function opened(thread: Worker): Promise<void> {
+function opened(thread: Worker): Promise<void> {
   return new Promise((resolve, reject) => {
     thread.once('error', reject)
     thread.once('exit', (code) => reject(new Error(`a thread of the store ended with code ${code}`)))

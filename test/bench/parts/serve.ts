@@ -1,7 +1,7 @@
 import { startHoldfast } from '../../../src/app/app.ts'
 import { readConfig } from '../../../src/app/config.ts'
 import { readEnvironment } from '../../../src/app/environment.ts'
-import { OPTIONAL_PARTS } from '../../../src/app/wiring.ts'
+import { OPTIONAL_PARTS } from '../../../src/app/tuning.ts'
 import { createLog } from '../../../src/log/log.ts'
 
 /** The service without the parts that are named after it. */

@@ -4,13 +4,9 @@ import { join } from 'node:path'
 import { type Clock, systemClock } from '../../../src/domain/clock.ts'
 import type { OpenStore } from '../../../src/domain/store.ts'
 import { openForWriting } from '../../../src/storage/sqlite/connection.ts'
-import { OWNER_ONLY, prepareDatabaseFile } from '../../../src/storage/sqlite/database-directory.ts'
+import { OWNER_ONLY } from '../../../src/storage/sqlite/database-directory.ts'
 import { migrate } from '../../../src/storage/sqlite/migrate.ts'
-import { opened } from '../../../src/storage/sqlite/open.ts'
-import { takeProcessLock } from '../../../src/storage/sqlite/process-lock.ts'
-import { SqliteStore } from '../../../src/storage/sqlite/store.ts'
-import { type SqliteStoreOptions, StoreThreads } from '../../../src/storage/sqlite/store-threads.ts'
-import type { WriterData } from '../../../src/storage/sqlite/thread-messages.ts'
+import { openSqliteStore } from '../../../src/storage/sqlite/open.ts'
 import { lendThread } from './threads.ts'
 
 const MEMORY = '/dev/shm'
@@ -26,7 +22,11 @@ export async function openEmptyStore(given?: Clock): Promise<OpenStore> {
   const directory = memoryDirectory()
   copyEmptyDatabase(join(directory, 'holdfast.db'))
   const options = { clock: given ?? systemClock, monotonicMs: given ?? (() => performance.now()), onLog: () => {} }
-  return openOnLentThreads(join(directory, 'holdfast.db'), options, () => rmSync(directory, { recursive: true }))
+  const store = await openSqliteStore(join(directory, 'holdfast.db'), options, lendThread)
+  let closing: Promise<void> | undefined
+  const close = store.close.bind(store)
+  store.close = () => (closing ??= close().finally(() => rmSync(directory, { recursive: true })))
+  return store
 }
 
 let emptyDatabase: Buffer | undefined
@@ -50,26 +50,3 @@ function makeEmptyDatabase(): Buffer {
     rmSync(directory, { recursive: true })
   }
 }
-
-async function openOnLentThreads(
-  file: string,
-  options: SqliteStoreOptions,
-  onClosed: () => void = () => {},
-): Promise<OpenStore> {
-  const path = prepareDatabaseFile(file)
-  const owner = await takeProcessLock(path)
-  const writer = lendThread(urlOf('writer'), { path, nowMs: options.clock() } satisfies WriterData)
-  await opened(writer)
-  const release = (): void => {
-    owner.release()
-    onClosed()
-  }
-  const startScanner = () => lendThread(urlOf('reader'), { path })
-  const reader = startScanner()
-  const store = new SqliteStore(new StoreThreads({ writer, reader, startScanner }, { ...owner, release }, options))
-  await opened(reader)
-  return store
-}
-
-const urlOf = (name: 'writer' | 'reader'): string =>
-  new URL(`../../../src/storage/sqlite/${name}.ts`, import.meta.url).href

@@ -19,7 +19,7 @@ const threads: Omit<typeof import('node:worker_threads'), 'parentPort' | 'worker
 
 /** The threads that it starts itself are lent too. */
 threads.Worker = function startThread(script: URL, { workerData, transferList }: WorkerOptions) {
-  return lendThread(script.href, workerData, transferList as readonly Transferable[])
+  return lendThread(script, workerData, transferList as readonly Transferable[])
 }
 
 let runs = 0

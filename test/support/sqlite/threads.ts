@@ -9,7 +9,7 @@ const idle: Worker[] = []
 const Host = Worker
 
 /** A thread of a store, in a thread that ran that of an earlier store: the modules of a store take longer to load than a test runs. */
-export function lendThread(module: string, workerData: unknown, transferList: readonly Transferable[] = []): Worker {
+export function lendThread(script: URL, workerData: unknown, transferList: readonly Transferable[] = []): Worker {
   const host = idle.pop() ?? startHost()
   const { port1: port, port2 } = new MessageChannel()
   const thread = Object.assign(new EventEmitter(), {
@@ -29,7 +29,7 @@ export function lendThread(module: string, workerData: unknown, transferList: re
     end(0)
   })
   host.on('error', fail).on('exit', end)
-  host.postMessage({ module, workerData, port: port2 } satisfies Run, [port2, ...transferList])
+  host.postMessage({ module: script.href, workerData, port: port2 } satisfies Run, [port2, ...transferList])
   return thread as unknown as Worker
 }
 
