@@ -21,14 +21,15 @@ function parseTime(text: string): number {
   return TIME.test(text) && isDay ? Date.parse(text) : Number.NaN
 }
 
-/** The times of the options `--since` and `--until`. */
-export const timesOf = ({
-  since,
-  until,
-}: {
+interface Times {
   readonly since?: string | undefined
   readonly until?: string | undefined
-}) => ({
-  since: timeOf('since', since),
-  until: timeOf('until', until),
-})
+}
+
+/** The times of the options `--since` and `--until`. Throws where the two exclude every time: a list would be empty without a word. */
+export function timesOf(given: Times): { readonly since: string | undefined; readonly until: string | undefined } {
+  const [since, until] = [timeOf('since', given.since), timeOf('until', given.until)]
+  if (since !== undefined && until !== undefined && Date.parse(since) > Date.parse(until))
+    throw new UsageError(`--since is ${since}, after --until, which is ${until}`)
+  return { since, until }
+}

@@ -131,6 +131,13 @@ test.each([
   [['events', 'list', '--since', '1'], '--since is neither'],
   [['events', 'list', '--until', '2026-02-30'], '--until is neither'],
   [['events', 'list', '--until', '2026-11-26T25:00:00Z'], '--until is neither'],
+  [['events', 'list', '--since', '5m', '--until', '10m'], ', after --until, which is '],
+  [
+    ['dead', 'list', '--since', '2026-11-26', '--until', '2026-11-25'],
+    '--since is 2026-11-26T00:00:00.000Z, after --until',
+  ],
+  [['audit', '--since', '1m', '--until', '1h'], '--since is '],
+  [['replays', 'create', '--since', '1m', '--until', '1h'], '--since is '],
   [['tasks', 'list', '--status', 'done'], '--status is one of submitting, pending, completed, failed'],
   [['send', 'ai'], '<type> is missing'],
   [['send', 'ai', 'x', '--count', '1e3'], '--count is a whole number'],
