@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { DAY_MS, durationMs } from '../domain/clock.ts'
@@ -16,6 +16,17 @@ const FILE = '.env'
  */
 export const readEnvironment = (own: Environment = process.env, path = FILE): Environment =>
   settingsOf(own, readFile(path))
+
+/** As `readEnvironment`, for a service that reads it again: a `.env` that was there and is gone is a fault, as all its settings would be gone. */
+export function environmentReader(own: Environment = process.env, path = FILE): () => Environment {
+  let wasThere = false
+  return () => {
+    const isThere = existsSync(path)
+    if (wasThere && !isThere) throw new ConfigurationError(['.env is gone: put it back, or an empty one'])
+    wasThere = isThere
+    return readEnvironment(own, path)
+  }
+}
 
 /**
  * As `readEnvironment`, for a command that asks the running service: if the environment has a token, it is the one that is used,

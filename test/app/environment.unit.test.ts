@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { readClientEnvironment, readEnvironment } from '../../src/app/environment.ts'
+import { environmentReader, readClientEnvironment, readEnvironment } from '../../src/app/environment.ts'
 
 const READ = 'Qx4vB8nM2kLp7TzR5wHd'
 const FULL = 'Zc9sY3fW6jGt1VbN8eKq'
@@ -21,6 +21,17 @@ test('a variable of the environment wins over .env, also where one of them names
   expect(readEnvironment(own, path)).toEqual({ ...own, A: 'a' })
   // An empty variable counts as not set.
   expect(readEnvironment({ OPS_TOKEN: '' }, path)).toMatchObject({ OPS_TOKEN_FILE: '/run/token' })
+})
+
+test('a service that reads its environment again refuses an .env that was there and is gone, and accepts an empty one', () => {
+  const path = fileOf('PORT=1')
+  const read = environmentReader({ A: 'a' }, path)
+  expect(read()).toEqual({ A: 'a', PORT: '1' })
+  rmSync(path)
+  for (let time = 0; time < 2; time++) expect(read).toThrow('.env is gone: put it back, or an empty one')
+  writeFileSync(path, '')
+  expect(read()).toEqual({ A: 'a' })
+  expect(environmentReader({ A: 'a' }, `${path}.none`)()).toEqual({ A: 'a' })
 })
 
 test.each(['OPS_READ_TOKEN', 'OPS_TOKEN'])(
