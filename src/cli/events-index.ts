@@ -4,7 +4,7 @@ import { withOps } from './ops-client.ts'
 import { printable, shownFlags, write, writeJson } from './output.ts'
 
 const PATH = '/v1/payload-index'
-/** Time between two requests if the index waits for appends that began before it. */
+/** Time between two requests if the index waits for appends that began before it, or for replicas that do not have its paths yet. */
 const WAIT_MS = 250
 
 export const eventsIndex = command({
@@ -16,11 +16,21 @@ export const eventsIndex = command({
   run: async ({ flags: { status, json } }, io) =>
     withOps(io, async (ops) => {
       let index = await ops.get<PayloadIndexJson>(PATH)
+      let hasWaited = false
       while (!status && !index.complete) {
         const before = shares(index)
         index = await ops.post<PayloadIndexJson>(`${PATH}/continue`, {})
-        if (!json) await write(io.err, `${shares(index)}\n`)
-        if (shares(index) === before) await new Promise((resolve) => setTimeout(resolve, WAIT_MS))
+        if (shares(index) !== before) {
+          if (!json) await write(io.err, `${shares(index)}\n`)
+          continue
+        }
+        if (!json && !hasWaited)
+          await write(
+            io.err,
+            'waiting for replicas that do not have these paths yet, or for what they have under way\n',
+          )
+        hasWaited = true
+        await new Promise((resolve) => setTimeout(resolve, WAIT_MS))
       }
       if (json) await writeJson(io.out, index)
       else

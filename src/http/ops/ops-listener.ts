@@ -124,7 +124,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     registerMetrics(app, options.metrics, options.metricsOpen)
     registerEvents(app, store)
     registerEventFacets(app, options)
-    registerPayloadIndex(app, store.payloadIndex)
+    registerPayloadIndex(app, store.payloadIndex, options.sources)
     registerLive(app, options.live, log)
     registerDrift(app, store)
     registerReplays(app, options.replay)

@@ -1,4 +1,5 @@
-import type { PayloadIndex } from '../../domain/payload-index.ts'
+import { commonPaths, type IndexedPath, type PayloadIndex } from '../../domain/payload-index.ts'
+import type { SourceView } from '../schemas/configuration.ts'
 import { PayloadIndexSchema, payloadIndexJson } from '../schemas/payload-index.ts'
 import { noteChange, noteNoChange } from './audit.ts'
 import type { OpsApp } from './ops-app.ts'
@@ -7,13 +8,21 @@ import type { OpsApp } from './ops-app.ts'
 const MAX_INDEXING_MS = 500
 
 /** Shows how far the index of values in payloads has got, and takes it further. */
-export function registerPayloadIndex(app: OpsApp, index: PayloadIndex): void {
+export function registerPayloadIndex(app: OpsApp, index: PayloadIndex, sources: () => readonly SourceView[]): void {
+  /** Also those that are not indexed yet: another replica, or what runs since before a reload, does not have them. */
+  async function paths(): Promise<readonly IndexedPath[]> {
+    const indexed = await index.indexedPaths()
+    const isIndexed = new Set(indexed.map(({ source, path }) => `${source} ${path}`))
+    const waiting = commonPaths([sources()]).filter(({ source, path }) => !isIndexed.has(`${source} ${path}`))
+    return [...indexed, ...waiting.map((each) => ({ ...each, share: 0 }))]
+  }
+
   const tags = ['events']
   const response = { 200: PayloadIndexSchema }
   app.get(
     '/v1/payload-index',
     { schema: { summary: 'The paths of SOURCE_<NAME>_KEYS, whose values in payloads are indexed', tags, response } },
-    async (_request, reply) => reply.send(payloadIndexJson(await index.indexedPaths())),
+    async (_request, reply) => reply.send(payloadIndexJson(await paths())),
   )
 
   app.post(
@@ -33,7 +42,7 @@ export function registerPayloadIndex(app: OpsApp, index: PayloadIndex): void {
       while (performance.now() < endMs && (await index.indexStep())) steps++
       if (steps > 0) noteChange(request, { target: 'payload index', count: steps })
       else noteNoChange(request)
-      return reply.send(payloadIndexJson(await index.indexedPaths()))
+      return reply.send(payloadIndexJson(await paths()))
     },
   )
 }

@@ -47,7 +47,9 @@ export const SourceSchema = Type.Object({
 export type SourceJson = Static<typeof SourceSchema>
 
 /** The fields of a source that may be shown. Its secrets are not among them. */
-export type SourceView = Pick<Source, 'name' | 'types' | 'url'> & { readonly provider: { readonly name: string } }
+export type SourceView = Pick<Source, 'name' | 'types' | 'url' | 'keys'> & {
+  readonly provider: { readonly name: string }
+}
 
 export const sourceJson = (
   { name, provider, types, url }: SourceView,
