@@ -96,12 +96,12 @@ describe('a user’s code that reads events', () => {
   test('and loops over the answer to a poll delays no other provider', async () => {
     const { readers } = start()
     const late = new UnreadError('provider wilful took longer than 300 ms to read it')
-    const loop = { do: 'loop' }
+    const block = { do: 'block' }
     const asked = await Promise.allSettled([
-      readers.pollAnswer(provider, polled, bytes(loop)),
-      readers.api(provider, 'tasks.poll', 'loop'),
-      readers.apiWithBody(provider, 'tasks.submit.request', bytes(loop), [{}]),
-      readers.apiWithBody(provider, 'tasks.submit.taskId', bytes(loop)),
+      readers.pollAnswer(provider, polled, bytes({ do: 'loop' })),
+      readers.api(provider, 'tasks.poll', 'block'),
+      readers.apiWithBody(provider, 'tasks.submit.request', bytes(block), [{}]),
+      readers.apiWithBody(provider, 'tasks.submit.taskId', bytes(block)),
       readers.api(provider, 'tasks.poll', 'sound'),
     ])
     const over = { status: 'rejected', reason: late }
@@ -139,34 +139,34 @@ describe('a user’s code that reads events', () => {
     // Nothing that can be sent.
     expect(await readers.api(provider, 'tasks.poll', 'path')).toBeNull()
     expect(await readers.api(provider, 'registrations.remove', 'many')).toBeNull()
-    const loop = bytes({ do: 'loop' })
+    const block = bytes({ do: 'block' })
     const delay = monitorEventLoopDelay({ resolution: 5 })
     delay.enable()
     const asked = await Promise.allSettled([
       readers.api(provider, 'headers', 'loop'),
-      readers.api(provider, 'registrations.list', 'loop'),
-      readers.apiWithBody(provider, 'registrations.readList', loop),
-      readers.api(provider, 'registrations.create', { url: 'loop' }, 's'),
-      readers.api(provider, 'registrations.update', 'loop', {}, 's'),
-      readers.api(provider, 'registrations.remove', 'loop'),
-      readers.apiWithBody(provider, 'registrations.read', loop),
-      readers.apiWithBody(provider, 'registrations.secret', loop),
-      readers.api(provider, 'registrations.eventOf', 'loop'),
+      readers.api(provider, 'registrations.list', 'block'),
+      readers.apiWithBody(provider, 'registrations.readList', block),
+      readers.api(provider, 'registrations.create', { url: 'block' }, 's'),
+      readers.api(provider, 'registrations.update', 'block', {}, 's'),
+      readers.api(provider, 'registrations.remove', 'block'),
+      readers.apiWithBody(provider, 'registrations.read', block),
+      readers.apiWithBody(provider, 'registrations.secret', block),
+      readers.api(provider, 'registrations.eventOf', 'block'),
     ])
     delay.disable()
     expect(new Set(asked.map((each) => each.status === 'rejected' && each.reason.message))).toEqual(
       new Set(['provider wilful took longer than 300 ms to read it']),
     )
-    // All loops together take 2.7 s.
+    // All of them together take 2.7 s.
     expect(delay.max / 1e6).toBeLessThan(1_500)
   })
 
   test('that fails leaves an event whose id comes from its bytes', async () => {
     const { read } = start()
     const [one, again, other] = [
-      await read({ do: 'loop' }),
-      await read({ do: 'loop' }),
-      await read({ do: 'loop', n: 1 }),
+      await read({ do: 'block' }),
+      await read({ do: 'block' }),
+      await read({ do: 'block', n: 1 }),
     ]
     expect(one).toMatchObject({ id: expect.stringMatching(/^sha256:/) })
     expect(again).toEqual(one)

@@ -21,6 +21,8 @@ const SAID = [
 /** What a reader can do that it should not, by what it is asked to read. */
 function act(body: Body | undefined): unknown {
   if (body?.do === 'loop') for (;;);
+  // As a loop does, but it leaves the cores to others.
+  if (body?.do === 'block') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
   if (body?.do === 'talk') for (let n = 0; n < 200_000; n++) console.log('line', n)
   if (body?.do === 'say') for (const said of SAID) parentPort?.postMessage(said)
   if (body?.do === 'path') return 'x'.repeat(100_000)
