@@ -21,7 +21,7 @@ describe('an attempt with a deadline of its own', () => {
   test('that blocks its process costs it the process at that deadline, though an older attempt in it has more time', async () => {
     const pool = await startPool({ timeoutMs: 600_000 })
     const older = pool.run(work('wait', '{"type":"wait","ms":1000}'))
-    expect(await pool.run(work('loop'), 200)).toMatchObject({
+    expect(await pool.run(work('sleep'), 200)).toMatchObject({
       outcome: 'process_lost',
       error: 'a handler held its process past the deadline',
     })
