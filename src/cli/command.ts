@@ -177,6 +177,9 @@ function parse<Flags extends Readonly<Record<string, Flag>>, Operands extends re
     const missing = operands.slice(positionals.length).find((operand) => !operand.endsWith('?'))
     if (missing !== undefined) throw new UsageError(`<${missing}> is missing`)
     if (positionals.length > operands.length) throw new UsageError(`unexpected ${positionals[operands.length]}`)
+    // A variable of a script that is not set. As a part of a path it would ask for the whole list.
+    const empty = positionals.findIndex((operand) => operand.trim() === '')
+    if (empty >= 0) throw new UsageError(`<${operands[empty]?.replace('?', '')}> is empty`)
     const entries = Object.entries(flags).map(([name, flag]) => [name, checked(name, flag, values[name])])
     return {
       flags: Object.fromEntries(entries) as FlagValues<Flags>,
