@@ -101,6 +101,9 @@ export function opsListenerOf(
     secretUses: (source) => reloader.current.secretUses.usesOf(source),
     handlers: routed.handlers,
     attempts: () => attemptsOf(reloader.current.parts.config),
+    isRunning: (handler) =>
+      service.store.replicas?.workers().some(({ handlers = [] }) => handlers.some(({ name }) => name === handler)) ??
+      true,
     metrics,
     stats: monitoring.readStats,
     status: service.readStatus,

@@ -11,7 +11,7 @@ const reasonFlag = { value: '<text>', help: 'why; shown in the lists' } as const
 
 const handlerColumns: Columns<HandlerJson> = [
   text('NAME', ({ name }) => name),
-  state('STATE', ({ paused }) => (paused === null ? 'active' : 'paused')),
+  state('STATE', ({ paused, running }) => (running ? (paused === null ? 'active' : 'paused') : 'missing')),
   spare(text('SOURCE', ({ source }) => source)),
   text('TYPES', ({ types }) => types.join(', ')),
   time('SINCE', ({ paused }) => paused?.since),

@@ -133,6 +133,7 @@ export function opsDefaults(store: OpenStore): OpsListenerOptions {
     secretUses: () => [{ place: 1, verified: 2, lastVerifiedAtMs: undefined, sinceMs: 0 }],
     handlers: () => handlers,
     attempts: () => ({ timeoutMs: 30_000, retry: { maxAttempts: 12, baseMs: 1_000, capMs: 3_600_000 } }),
+    isRunning: (handler) => handler !== 'stopped',
     reload: async () => ({ ok: false, faults: ['nothing is reloaded here'] }),
     metrics: createMetrics({
       sources: () => new Set(['ai', 'forms']),

@@ -244,6 +244,7 @@ describe('the ops API', () => {
             retry: { max_attempts: 12, base_ms: 1_000, cap_ms: 3_600_000 },
             rate: null,
             order_by: null,
+            running: true,
             paused: null,
           },
           {
@@ -255,6 +256,7 @@ describe('the ops API', () => {
             retry: { max_attempts: 3, base_ms: 1_000, cap_ms: 3_600_000 },
             rate: { limit: 10, per_ms: 1_000 },
             order_by: 'data.object.id',
+            running: true,
             paused: null,
           },
         ],

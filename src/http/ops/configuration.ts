@@ -50,10 +50,12 @@ interface HandlerAnswers {
   readonly handlers: () => readonly HandlerDefinition[]
   /** What counts for those without a policy of their own. */
   readonly attempts: () => AttemptPolicy
+  /** Whether a running process has it. */
+  readonly isRunning: (handler: string) => boolean
   readonly pauses: Pick<PauseService, 'find'>
 }
 
-export function registerHandlers(app: OpsApp, { handlers, attempts, pauses }: HandlerAnswers): void {
+export function registerHandlers(app: OpsApp, { handlers, attempts, isRunning, pauses }: HandlerAnswers): void {
   app.get(
     '/v1/handlers',
     {
@@ -65,7 +67,11 @@ export function registerHandlers(app: OpsApp, { handlers, attempts, pauses }: Ha
     },
     async (_request, reply) =>
       reply.send({
-        items: handlers().map((handler) => handlerJson(handler, attempts(), pauses.find('handler', handler.name))),
+        items: handlers().map((handler) => {
+          const { name } = handler
+          const pause = pauses.find('handler', name)
+          return handlerJson({ handler, service: attempts(), isRunning: isRunning(name), pause })
+        }),
       }),
   )
 }

@@ -78,6 +78,8 @@ export interface OpsListenerOptions {
   readonly handlers: () => readonly HandlerDefinition[]
   /** The service's settings for handlers without a policy of their own. */
   readonly attempts: () => AttemptPolicy
+  /** Whether a running process has the handler. */
+  readonly isRunning: (handler: string) => boolean
   readonly metrics: MetricsView
   readonly stats: ReadStats
   readonly status: ReadStatus

@@ -100,12 +100,20 @@ export const HandlerSchema = Type.Object({
     Type.String(),
     'The path in the event by whose value its events run one after another; null: in no order',
   ),
+  running: Type.Boolean({ description: 'Whether a running process has it; if none has, its deliveries wait' }),
   paused: PausedSchema,
 })
 export type HandlerJson = Static<typeof HandlerSchema>
 
-/** `service`: the service's settings, which count for what the handler has no policy of its own. */
-export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy, pause: Pause | undefined): HandlerJson {
+interface HandlerView {
+  readonly handler: HandlerDefinition
+  /** The service's settings, which count for what the handler has no policy of its own. */
+  readonly service: AttemptPolicy
+  readonly isRunning: boolean
+  readonly pause: Pause | undefined
+}
+
+export function handlerJson({ handler, service, isRunning, pause }: HandlerView): HandlerJson {
   const { name, types, source, concurrency, rate, orderBy } = handler
   const { timeoutMs, retry } = attemptPolicyOf(handler, service)
   return {
@@ -117,6 +125,7 @@ export function handlerJson(handler: HandlerDefinition, service: AttemptPolicy, 
     retry: { max_attempts: retry.maxAttempts, base_ms: retry.baseMs, cap_ms: retry.capMs },
     rate: rate === undefined ? null : { limit: rate.limit, per_ms: rate.perMs },
     order_by: orderBy ?? null,
+    running: isRunning,
     paused: pausedJson(pause),
   }
 }
