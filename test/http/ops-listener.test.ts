@@ -16,7 +16,7 @@ describe('a query of GET /v1/events', () => {
     ['colour=red', 'colour'],
     ['limit=0', 'limit'],
     ['limit=201', 'limit'],
-    ['limit=-1', 'limit'],
+    ['limit=-1', 'limit must be >= 1'],
     ['limit=1.5', 'limit'],
     ['limit=abc', 'limit'],
     ['limit=', 'limit'],

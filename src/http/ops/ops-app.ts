@@ -87,7 +87,7 @@ export const readNumbers: preValidationHookHandler = (request, _reply, done) => 
   const query = request.query as Record<string, unknown>
   for (const name of NUMBERS) {
     const text = query[name]
-    if (typeof text === 'string' && /^\d{1,9}$/.test(text)) query[name] = Number(text)
+    if (typeof text === 'string' && /^-?\d{1,9}$/.test(text)) query[name] = Number(text)
   }
   for (const name of LISTS) if (typeof query[name] === 'string') query[name] = [query[name]]
   done()
