@@ -2,12 +2,13 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, truncate
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { ConfigurationError, messageOf } from '../../src/domain/errors.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
 import type { BackupOutcome, BackupProgress } from '../../src/domain/store-backup.ts'
 import { MOVED_TABLES } from '../../src/domain/store-move.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { openFileImport } from '../../src/storage/sqlite/import.ts'
 import { backUp } from '../../src/storage/transfer/backup.ts'
-import { claimRequest, newEvent, START_MS } from '../contract/store-samples.ts'
+import { claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 import { appendUntilKilled } from './crashed.ts'
 import { openAt, openRestored, ownDirectory, ownPath, withDatabase } from './database-file.ts'
@@ -132,6 +133,36 @@ test('a backup of PostgreSQL is an embedded store that knows its events', async 
   const embedded = await openRestored(file)
   expect((await embedded.append(known)).outcome).toBe('duplicate')
   expect(await embedded.body(known.uid)).toEqual(new Uint8Array(known.body))
+})
+
+test('a backup of PostgreSQL without workers has its ordered deliveries, which run in order before those that come later', async () => {
+  const url = ownSchema()
+  const shared = await openStore(url, { clock: () => START_MS })
+  const ordered = (orderKey: number) => newEvent({ orderKeys: { a: orderKey } })
+  const claimed = async (store: OpenStore) => (await store.claim(claimRequest({ ordered: true }))).work
+  const running = ordered(2)
+  await shared.append(running)
+  await claimed(shared)
+  const others = [ordered(1), ordered(1), ordered(2)]
+  for (const event of others) await shared.append(event)
+  const file = join(ownDirectory(), 'backup.db')
+  expect(await make(url, file).made).toMatchObject({ outcome: 'done' })
+  await shared.close()
+  const embedded = await openRestored(file)
+  expect(await embedded.counts()).toMatchObject({ deliveries: { pending: 4 } })
+  const later = ordered(1)
+  await embedded.append(later)
+  const rounds: string[][] = []
+  for (let work = await claimed(embedded); work.length > 0; work = await claimed(embedded)) {
+    rounds.push(work.map(({ event }) => event.uid))
+    await embedded.settle(work.map((each) => settlement(each)))
+  }
+  const [first, second, behind] = others.map(({ uid }) => uid)
+  expect(rounds.map((uids) => new Set(uids))).toEqual([
+    new Set([running.uid, first]),
+    new Set([behind, second]),
+    new Set([later.uid]),
+  ])
 })
 
 test('a backup of PostgreSQL is refused for a schema without a store or of another version, and changes nothing there', async () => {

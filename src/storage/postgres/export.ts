@@ -6,7 +6,7 @@ import { isByOrdinal, MAX_MOVE_ROWS, type MovedRow, type MovePosition } from '..
 import { connectWithRetry } from './connect-with-retry.ts'
 import { Connections, type Query, type Row } from './connections.ts'
 import { rowOf } from './import.ts'
-import { PLAIN_EVENTS, READS } from './import-statements.ts'
+import { PLACED_DELIVERIES, PLAIN_EVENTS, READS } from './import-statements.ts'
 import { SCHEMA_VERSION } from './migrate.ts'
 
 /** The database as it is at one moment. */
@@ -41,6 +41,9 @@ export async function withSnapshot<Result>(
   }
 }
 
+/** What only this store has is in the form that the embedded one has. */
+const EXPORTS = { ...READS, event: PLAIN_EVENTS, delivery: PLACED_DELIVERIES }
+
 function snapshotOf(query: Query): PostgresSnapshot {
   return {
     async count(table) {
@@ -48,8 +51,7 @@ function snapshotOf(query: Query): PostgresSnapshot {
       return Number(row?.n)
     },
     async read(table, { key, ordinal }) {
-      const statement = table === 'event' ? PLAIN_EVENTS : READS[table]
-      const rows = await query(statement, isByOrdinal(table) ? [key, ordinal] : [key])
+      const rows = await query(EXPORTS[table], isByOrdinal(table) ? [key, ordinal] : [key])
       return rows.map((row) => rowOf(table, row))
     },
     async *readOther(table, columns) {

@@ -144,6 +144,21 @@ const READ_EVENTS: Statement = {
 
 /** As `READS`, but without whether a duplicate of an event would be known. */
 export const PLAIN_EVENTS = { ...readBack('event'), name: 'export-event' }
+const PLACED = `CASE
+  WHEN state <> 'unplaced' THEN state
+  WHEN key = first_waiting_1(handler, order_key) AND NOT has_head_1(handler, order_key) THEN 'pending'
+  ELSE 'blocked'
+END AS state`
+/** As `READS`, but an unplaced delivery has the state that `place_1` would give it: the embedded store has no such state. */
+export const PLACED_DELIVERIES: Statement = {
+  name: 'export-delivery',
+  text: `
+    SELECT ${columnsOf('delivery')
+      .map(([name]) => (name === 'state' ? PLACED : name))
+      .join(', ')}
+    FROM delivery WHERE key > $1 ORDER BY key LIMIT ${MAX_MOVE_ROWS}
+  `,
+}
 
 /** The next rows in order of key, after the position $1 (in tables in order of ordinal $1 and $2). */
 export const READS: Readonly<Record<MovedTable, Statement>> = {
