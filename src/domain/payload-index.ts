@@ -45,19 +45,22 @@ export const MAX_KEYS = 8
 /** Values of one event at one path; an event with more is indexed as one that has to be read. */
 const MAX_VALUES = 32
 /** A longer body is indexed as one that has to be read: to look through it would take too long here. */
-const MAX_INDEXED_BYTES = 256 * 1024
+export const MAX_INDEXED_BYTES = 256 * 1024
 
 /** In place of the values of an event: it has to be read to know them. No harm is done if it is a value itself. */
 export const TO_BE_READ = '\uffff'
 
-/** The values of a payload at these paths, each once. Values that are too long for a condition are left out. */
+/**
+ * The values of a payload at these paths, each once. Values that are too long for a condition are left out. `body`: null if it is longer than
+ * `MAX_INDEXED_BYTES`.
+ */
 export function indexedValues(
   paths: readonly string[],
-  body: Uint8Array,
+  body: Uint8Array | null,
   contentType: string | undefined,
 ): readonly IndexedValue[] {
   return paths.flatMap((path) => {
-    if (body.length > MAX_INDEXED_BYTES) return [[path, TO_BE_READ] as const]
+    if (body === null || body.length > MAX_INDEXED_BYTES) return [[path, TO_BE_READ] as const]
     const values = new Set<string>()
     eachValueAt(body, contentType, path, (value) => {
       if (value.length <= MAX_NAME_LENGTH) values.add(value)

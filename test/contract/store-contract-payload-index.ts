@@ -75,6 +75,14 @@ export function describePayloadIndex({ store }: Fixture): void {
       expect(await found('customer:c1')).toEqual(['long', 'many'])
     })
 
+    test('finds long events that were stored before by reading them', async () => {
+      await append('long', JSON.stringify({ customer: 'c1', text: 'x'.repeat(300_000) }), { isIndexed: false })
+      await append('other', JSON.stringify({ customer: 'c2', text: 'x'.repeat(300_000) }), { isIndexed: false })
+      await keep('stripe')
+      await indexAll()
+      expect(await found('customer:c1')).toEqual(['long'])
+    })
+
     test('is left alone where a source without the path has events, and the search reads those too', async () => {
       await keep('stripe')
       await indexAll()

@@ -3,6 +3,7 @@ import { indexedValues } from '../../domain/payload-index.ts'
 import { REPLICA_TIMEOUT_MS } from '../../domain/replica-registry.ts'
 import {
   INDEX_STEP_EVENTS,
+  indexedBody,
   indexedPathOf,
   nextToIndex,
   type PathRow,
@@ -35,7 +36,7 @@ const BEGUN = {
 const STORED = {
   name: 'to-index',
   text: `
-    SELECT event.key, b.headers, b.bytes FROM event
+    SELECT event.key, b.headers, ${indexedBody('b.bytes')} FROM event
     JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key
     WHERE event.key < $1 AND event.key >= $2 AND event.source = $3 ORDER BY event.key DESC LIMIT $4
   `,
@@ -64,7 +65,7 @@ export interface IndexBatch {
 interface StoredRow extends Row {
   readonly key: number
   readonly headers: string
-  readonly bytes: Buffer
+  readonly bytes: Buffer | null
 }
 
 /** Reads the values of the next events that are not in the index; undefined: nothing is left. To be run in the thread for scans. */

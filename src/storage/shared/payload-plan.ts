@@ -1,5 +1,5 @@
 import type { EventFilter } from '../../domain/event-filter.ts'
-import type { IndexedPath, PayloadPath } from '../../domain/payload-index.ts'
+import { type IndexedPath, MAX_INDEXED_BYTES, type PayloadPath } from '../../domain/payload-index.ts'
 
 /** A row of the table `payload_path`. */
 export type PathRow = Readonly<{
@@ -78,6 +78,10 @@ export const UNINDEXED_KEYS = 20_000
 /** Events, and values, of one step of indexing: other commits wait for no more than that. */
 export const INDEX_STEP_EVENTS = 100
 const INDEX_STEP_VALUES = 1_000
+
+/** The body of an event, or null without reading it if it is too long for the index. */
+export const indexedBody = (bytes: string): string =>
+  `CASE WHEN event.size <= ${MAX_INDEXED_BYTES} THEN ${bytes} END AS bytes`
 
 /** The values of as many events as one step takes, and the key of the last one. `values`: of one event. */
 export function takeValues<Found extends { readonly key: number }, Value>(

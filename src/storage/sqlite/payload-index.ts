@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { type IndexedPath, type IndexedValue, indexedValues, type PayloadPath } from '../../domain/payload-index.ts'
 import {
   INDEX_STEP_EVENTS,
+  indexedBody,
   indexedPathOf,
   isKept,
   nextToIndex,
@@ -72,7 +73,7 @@ export function prepareIndexWriter(db: DatabaseSync): IndexWriter {
   }
 }
 
-type StoredRow = Readonly<{ key: number; headers: string; bytes: Uint8Array }>
+type StoredRow = Readonly<{ key: number; headers: string; bytes: Uint8Array | null }>
 
 /** Reads what is in the index, and what is to be added to it. */
 export function prepareReadIndex(db: DatabaseSync) {
@@ -80,7 +81,7 @@ export function prepareReadIndex(db: DatabaseSync) {
   const lastKey = db.prepare('SELECT max(key) AS key FROM event')
   const firstKey = db.prepare('SELECT min(key) AS key FROM event')
   const stored = db.prepare(`
-    SELECT event.key, event.headers, event_body.bytes FROM event CROSS JOIN event_body ON event_body.key = event.key
+    SELECT event.key, event.headers, ${indexedBody('event_body.bytes')} FROM event CROSS JOIN event_body ON event_body.key = event.key
     WHERE event.key < ? AND event.key >= ? AND event.source = ? ORDER BY event.key DESC LIMIT ${INDEX_STEP_EVENTS}
   `)
   const rowsOf = (): readonly PathRow[] => paths.all() as PathRow[]
