@@ -39,7 +39,7 @@ const LOOK = {
 const LOCK = { name: 'prune-lock', text: 'SELECT key FROM event WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED' }
 /**
  * Checks again, now that the events are locked, whether they are needed. Their bodies stay, unreachable, until their day's
- * partition is dropped.
+ * partition is dropped. The rows of tallies are locked in the order of `KEEP_OUTCOMES`, which counts other deliveries of the same jobs.
  */
 const FORGET = {
   name: 'prune-forget',
@@ -61,7 +61,7 @@ const FORGET = {
     ),
     outcomes AS (
       INSERT INTO replay_tally AS t (replay, handler, state, n) SELECT replay, handler, state, count(*) FROM deliveries
-      WHERE replay IN (SELECT key FROM replay) GROUP BY replay, handler, state
+      WHERE replay IN (SELECT key FROM replay) GROUP BY replay, handler, state ORDER BY replay, handler, state
       ON CONFLICT (replay, handler, state) DO UPDATE SET n = t.n + excluded.n
     ),
     marks AS (
