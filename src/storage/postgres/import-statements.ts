@@ -197,21 +197,20 @@ export const INSERT_TALLIES: Statement = {
   `,
 }
 
-const FILLED = [
-  'event',
-  'event_key',
-  'body_key',
-  'event_body',
-  'delivery',
-  'attempt',
-  'task',
-  'cause',
-  'replay',
-  'drift',
-  'audit',
-  'pause',
-]
-export const HOLDS_ANYTHING = `SELECT ${FILLED.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')} AS holds`
+/** What makes a database unfit for a move, and where it is. */
+const CONTENTS = {
+  events: ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt'],
+  tasks: ['task'],
+  'causes of dead letters': ['cause'],
+  replays: ['replay'],
+  'changes of payloads': ['drift'],
+  pauses: ['pause'],
+  'audit entries (a complete move leaves one)': ['audit'],
+}
+const anyOf = (tables: readonly string[]): string => tables.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ')
+export const HELD = `SELECT array_remove(ARRAY[${Object.entries(CONTENTS)
+  .map(([name, tables]) => `CASE WHEN ${anyOf(tables)} THEN '${name}' END`)
+  .join(', ')}], NULL) AS held`
 
 /** These statements move the sequences past the moved keys, and never back. */
 export const ADVANCE_KEYS = [

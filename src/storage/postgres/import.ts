@@ -22,7 +22,7 @@ import { Connections, type Query, type Row } from './connections.ts'
 import { escapeText } from './escape-text.ts'
 import {
   ADVANCE_KEYS,
-  HOLDS_ANYTHING,
+  HELD,
   INSERT_TALLIES,
   INSERTS,
   POSITIONS,
@@ -149,9 +149,9 @@ async function begin(query: Query, origin: string, nowMs: number, schema: string
   if ((await query(SERVED)).length > 0)
     throw conflict('A service runs on this database, or did a moment ago: stop all of them first.')
   if (other !== undefined) return true
-  const [row] = await query<{ holds: boolean }>(HOLDS_ANYTHING)
-  if (row?.holds !== false)
-    throw conflict(`Schema ${schema} of this database holds events or tasks already: move into an empty one.`)
+  const [row] = await query<{ held: readonly string[] }>(HELD)
+  if (row?.held.length !== 0)
+    throw conflict(`Schema ${schema} of this database holds ${row?.held.join(', ')} already: move into an empty one.`)
   await query('INSERT INTO move (origin, started_at) VALUES ($1, $2)', [origin, nowMs])
   return false
 }
