@@ -1,5 +1,6 @@
 import type { EventFilter } from '../domain/event-filter.ts'
 import type { TailedEvent } from '../domain/event-tail.ts'
+import type { EventOutcome } from '../domain/outcome.ts'
 import type { KeyRange, ReplayJobs } from '../domain/replay-jobs.ts'
 
 /** How the events in a range of positions are found that match a filter. A position of the tail is the key of an event. */
@@ -41,10 +42,8 @@ async function keysIn(find: FindMatches, filter: EventFilter, range: KeyRange): 
   return keys
 }
 
-/**
- * How far behind the newest event a watch looks, in keys. What has succeeded, and what has no delivery, is not found by an index, and is
- * settled soon after it was stored.
- */
+/** How far behind the newest event a watch looks, in keys: for outcomes whose events an index has, and for others. */
+const FOUND_BY_INDEX: ReadonlySet<EventOutcome | undefined> = new Set(['dead', 'failing', 'discarded'])
 const WINDOW = 1_000_000
 const SHORT_WINDOW = 10_000
 /** The events of a window that have the outcome: if there are more, the window is shorter. */
@@ -66,7 +65,7 @@ export class OutcomeWatch {
   constructor(filter: EventFilter, find: FindMatches, position: number) {
     this.#filter = filter
     this.#find = find
-    this.#window = filter.outcome === 'succeeded' || filter.outcome === 'none' ? SHORT_WINDOW : WINDOW
+    this.#window = FOUND_BY_INDEX.has(filter.outcome) ? WINDOW : SHORT_WINDOW
     this.#after = Math.max(0, position - this.#window)
     this.#position = position
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Settlement } from '../../src/domain/delivery.ts'
+import type { Settlement, Work } from '../../src/domain/delivery.ts'
 import { newUid } from '../../src/domain/names.ts'
+import { MAX_CAUSE_KEYS } from '../../src/storage/shared/dead-letters.ts'
 import type { Fixture } from './store-contract.ts'
 import { allPages, claimRequest, codeOf, discarded, newEvent, pruned, settlement } from './store-samples.ts'
 
@@ -59,6 +60,22 @@ export function describeDiscard({ store, now, pass }: Fixture): void {
       expect(listed).toHaveLength(3)
       expect(listed.every(({ handler, state }) => handler === 'b' && state === 'discarded')).toBe(true)
       await expect.poll(() => store().counts()).toMatchObject({ deliveries: { dead: 12, discarded: 3 } })
+    })
+
+    test('of a cause with any number of handlers discards all of them, also if those before have none left', async () => {
+      const handlers = Array.from({ length: 2 * MAX_CAUSE_KEYS + 5 }, (_, at) => `h${at}`)
+      await store().append(newEvent({ handlers }))
+      const limits = handlers.map((name) => ({ name, limit: 1 }))
+      const { work } = await store().claim(claimRequest({ handlers: limits, sharedLimit: handlers.length }))
+      const caused = ({ handler, event: { source } }: Work): Partial<Settlement> => ({
+        ...DEAD,
+        cause: { id: 'c', signature: 'no', handler, source },
+      })
+      await store().settle(work.map((each) => settlement(each, caused(each))))
+      for (const handler of handlers.slice(0, MAX_CAUSE_KEYS)) await discarded(store(), { cause: 'c', handler })
+      expect(await store().matchDead({ cause: 'c' }, 0)).toMatchObject({ count: MAX_CAUSE_KEYS, more: true })
+      expect(await discarded(store(), { cause: 'c' }, 100)).toBe(MAX_CAUSE_KEYS + 5)
+      expect(await store().matchDead({ cause: 'c' }, 0)).toMatchObject({ count: 0, more: false })
     })
 
     test('refuses a filter out of bounds', async () => {

@@ -8,14 +8,7 @@ import {
   MAX_MATCHED,
 } from '../../domain/dead-letters.ts'
 import { checkEventFilter } from '../../domain/event-filter.ts'
-import {
-  BEFORE_ALL,
-  causesFrom,
-  MAX_CAUSE_KEYS,
-  noSuchDelivery,
-  takeMatches,
-  type WalkedRow,
-} from '../shared/dead-letters.ts'
+import { BEFORE_ALL, MAX_CAUSE_KEYS, noSuchDelivery, takeMatches, type WalkedRow } from '../shared/dead-letters.ts'
 import {
   CAUSE_ID,
   type DeliveryRow,
@@ -55,10 +48,12 @@ const OF_EVENT = 'SELECT key, handler, state FROM delivery WHERE key BETWEEN $1 
 export async function causeKeysOf(
   connections: Connections,
   { cause, handler, source }: Pick<DeadFilter, 'cause' | 'handler' | 'source'>,
+  deadFrom?: DeadPosition,
 ): Promise<readonly number[] | undefined> {
   if (cause === undefined) return undefined
   const conditions: Condition<Value>[] = [
     ['id = ?', escapeText(cause)],
+    ...withDead(deadFrom),
     ...optional<Value>('handler = ?', handler && escapeText(handler)),
     ...optional<Value>('source = ?', source && escapeText(source)),
   ]
@@ -67,6 +62,15 @@ export async function causeKeysOf(
   ])
   return rows.map(({ key }) => key)
 }
+
+/** Of causes: those at which a walk from here on finds dead deliveries. */
+const withDead = (from: DeadPosition | undefined): readonly Condition<Value>[] =>
+  from === undefined
+    ? []
+    : [
+        ['key >= ?::bigint', from.causeKey ?? 0],
+        ["EXISTS (SELECT FROM delivery AS d WHERE d.state = 'dead' AND d.cause = cause.key)"],
+      ]
 
 /** Dead deliveries after a position, of one cause or of all, in order of death, and whether the filter matches each. */
 function walk(
@@ -101,8 +105,7 @@ function walk(
 export function createDiscard(connections: Connections, clock: DatabaseClock) {
   return async ({ filter, limit, from = BEFORE_ALL }: DiscardRequest): Promise<DiscardStep> => {
     checkEventFilter(filter)
-    const keys = await causeKeysOf(connections, filter)
-    const causes = keys && causesFrom(keys, from)
+    const causes = await causeKeysOf(connections, filter, from)
     if (causes?.length === 0) return { discarded: 0, next: undefined }
     const start = causes === undefined || causes[0] === from.causeKey ? from : BEFORE_ALL
     const rows = await walk(connections, filter, causes?.[0], start, MAX_DEAD_WALKED)
@@ -141,7 +144,8 @@ export function createMatchDead(connections: Connections) {
     let left = MAX_MATCHED
     let count = 0
     const sample: NamedRow[] = []
-    for (const cause of (await causeKeysOf(connections, filter)) ?? [undefined]) {
+    const causes = await causeKeysOf(connections, filter, BEFORE_ALL)
+    for (const cause of causes ?? [undefined]) {
       for (let from = BEFORE_ALL; left > 0; ) {
         const most = Math.min(left, MAX_ROWS_AT_ONCE)
         const rows = await walk(connections, filter, cause, from, most)
@@ -154,7 +158,11 @@ export function createMatchDead(connections: Connections) {
         from = { diedAtMs: last.due_at, key: last.key }
       }
     }
-    return { count, more: left <= 0, sample: sample.map((row) => deliverySummaryOf(row, row)) }
+    return {
+      count,
+      more: left <= 0 || causes?.length === MAX_CAUSE_KEYS,
+      sample: sample.map((row) => deliverySummaryOf(row, row)),
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import { escapeText } from './escape-text.ts'
 import { eventConditions } from './event-conditions.ts'
 import { PATHS } from './payload-index.ts'
 
+/** Those that have events, one more than have paths at most. */
 const SOURCES = {
   name: 'sources-with-events',
   text: `
@@ -16,7 +17,7 @@ const SOURCES = {
       (SELECT source FROM event ORDER BY source LIMIT 1)
       UNION ALL SELECT (SELECT e.source FROM event AS e WHERE e.source > found.source ORDER BY e.source LIMIT 1)
       FROM found WHERE found.source IS NOT NULL
-    ) SELECT source FROM found WHERE source IS NOT NULL LIMIT 100
+    ) SELECT source FROM found WHERE source IS NOT NULL LIMIT $1
   `,
 }
 
@@ -36,7 +37,8 @@ export function createMatchPlan(connections: Connections) {
     if (filter.match === undefined || filter.match.length === 0) return undefined
     const rows = await connections.run<PathRow>('read', PATHS)
     if (rows.length === 0) return undefined
-    const sources = filter.source === undefined ? await connections.run<{ source: string }>('read', SOURCES) : []
+    const sources =
+      filter.source === undefined ? await connections.run<{ source: string }>('read', SOURCES, [rows.length + 1]) : []
     return planMatch(
       filter,
       rows,

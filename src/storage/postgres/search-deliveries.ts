@@ -56,12 +56,15 @@ export function createSearchDeliveries(connections: Connections) {
   }
 
   /** The last delivery that may be read; undefined if all may. */
-  async function lowest(before: number, { state, handler, source }: DeliveryFilter): Promise<Position | undefined> {
-    if (state === undefined && handler === undefined && source === undefined) return undefined
+  async function lowest(
+    before: number,
+    { state, handler, source, cause }: DeliveryFilter,
+  ): Promise<Position | undefined> {
+    if (state === undefined && handler === undefined && source === undefined && cause === undefined) return undefined
     const [row] = await select<DeliveryRow>(
       connections,
       'SELECT key FROM delivery',
-      [['key < ?', before]],
+      [['key < ?', before], ...(state === 'discarded' ? [["state = 'discarded'"] as const] : [])],
       'ORDER BY key DESC LIMIT 1 OFFSET ?',
       [MAX_DELIVERIES_READ - 1],
     )
@@ -86,5 +89,4 @@ function diedOf(
 }
 
 /** Few deliveries are in these states, and each has an index. */
-const isIndexed = ({ state }: DeliveryFilter): boolean =>
-  state === 'dead' || state === 'discarded' || state === 'running'
+const isIndexed = ({ state }: DeliveryFilter): boolean => state === 'dead' || state === 'running'

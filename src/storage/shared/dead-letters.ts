@@ -1,7 +1,7 @@
 import { type DeadPosition, MAX_DEAD_WALKED } from '../../domain/dead-letters.ts'
 import { HoldfastError } from '../../domain/errors.ts'
 
-/** Handlers and sources of one cause that are looked at. */
+/** Handlers and sources of one cause that are looked at together; a walk comes to the others step by step. */
 export const MAX_CAUSE_KEYS = 200
 
 /** A dead delivery that a walk has looked at; `matches`: 1 or true if the filter matches its event. */
@@ -42,10 +42,6 @@ const positionAt = (diedAtMs: number, key: number, causeKey: number | undefined)
 })
 
 export const BEFORE_ALL: DeadPosition = { diedAtMs: Number.MIN_SAFE_INTEGER, key: 0 }
-
-/** The causes that are left of a walk: the keys rise. */
-export const causesFrom = (keys: readonly number[], from: DeadPosition | undefined): readonly number[] =>
-  keys.filter((key) => key >= (from?.causeKey ?? Number.NEGATIVE_INFINITY))
 
 export const noSuchDelivery = (eventUid: string, handler: string): HoldfastError =>
   new HoldfastError('handler_not_found', `event ${eventUid} has no delivery to a handler ${handler}`)

@@ -11,7 +11,6 @@ import {
 import { checkEventFilter } from '../../domain/event-filter.ts'
 import {
   BEFORE_ALL,
-  causesFrom,
   type FoundDead,
   MAX_CAUSE_KEYS,
   noSuchDelivery,
@@ -37,13 +36,12 @@ const MAX_DISCARDED_AT_ONCE = 100
 /** The keys of the causes that a filter names; undefined if it names none. */
 export function prepareCauseKeys(db: DatabaseSync) {
   const statements = new StatementCache(db)
-  return ({
-    cause,
-    handler,
-    source,
-  }: Pick<DeadFilter, 'cause' | 'handler' | 'source'>): readonly number[] | undefined => {
+  return (
+    { cause, handler, source }: Pick<DeadFilter, 'cause' | 'handler' | 'source'>,
+    deadFrom?: DeadPosition,
+  ): readonly number[] | undefined => {
     if (cause === undefined) return undefined
-    const conditions: SqlCondition[] = [['id = ?', cause]]
+    const conditions: SqlCondition[] = [['id = ?', cause], ...withDead(deadFrom)]
     if (handler !== undefined) conditions.push(['handler = ?', handler])
     if (source !== undefined) conditions.push(['source = ?', source])
     return statements
@@ -51,6 +49,15 @@ export function prepareCauseKeys(db: DatabaseSync) {
       .map(({ key }) => Number(key))
   }
 }
+
+/** Of causes: those at which a walk from here on finds dead deliveries. */
+const withDead = (from: DeadPosition | undefined): readonly SqlCondition[] =>
+  from === undefined
+    ? []
+    : [
+        ['key >= ?', from.causeKey ?? Number.MIN_SAFE_INTEGER],
+        ["EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_cause WHERE state = 'dead' AND cause = cause.key)"],
+      ]
 
 /** Walks over the dead deliveries that a filter may mean. */
 function prepareWalk(db: DatabaseSync) {
@@ -86,8 +93,7 @@ export function prepareFindDead(db: DatabaseSync): (request: DiscardRequest) => 
   const walk = prepareWalk(db)
   return ({ filter, limit, from = BEFORE_ALL }) => {
     checkEventFilter(filter)
-    const keys = causeKeys(filter)
-    const causes = keys && causesFrom(keys, from)
+    const causes = causeKeys(filter, from)
     if (causes?.length === 0) return { keys: [], next: undefined }
     const start = causes === undefined || causes[0] === from.causeKey ? from : BEFORE_ALL
     return takeMatches(walk(filter, causes?.[0], start, MAX_DEAD_WALKED), limit, causes)
@@ -102,7 +108,8 @@ export function prepareMatchDead(db: DatabaseSync): (filter: DeadFilter, sampleS
     let left = MAX_MATCHED
     let count = 0
     const sample: NamedRow[] = []
-    for (const cause of causeKeys(filter) ?? [undefined]) {
+    const causes = causeKeys(filter, BEFORE_ALL)
+    for (const cause of causes ?? [undefined]) {
       for (let from = BEFORE_ALL; left > 0; ) {
         const rows = walk(filter, cause, from, Math.min(left, MAX_DEAD_WALKED))
         const matching = rows.filter(({ matches }) => matches === 1)
@@ -114,7 +121,11 @@ export function prepareMatchDead(db: DatabaseSync): (filter: DeadFilter, sampleS
         from = { diedAtMs: last.due_at, key: last.key }
       }
     }
-    return { count, more: left <= 0, sample: sample.map((row) => deliverySummaryOf(row, row)) }
+    return {
+      count,
+      more: left <= 0 || causes?.length === MAX_CAUSE_KEYS,
+      sample: sample.map((row) => deliverySummaryOf(row, row)),
+    }
   }
 }
 

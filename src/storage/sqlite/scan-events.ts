@@ -57,6 +57,7 @@ export function prepareScanEvents(db: DatabaseSync) {
       }
       const last = found.end ?? (found.rows.length < MAX_CANDIDATES ? undefined : found.rows.at(-1))
       if (last === undefined) return { rows, end: undefined }
+      if (clock.isOver()) return { rows, end: last }
       from = last
     }
   }

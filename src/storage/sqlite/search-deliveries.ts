@@ -67,7 +67,8 @@ export function prepareSearchDeliveries(db: DatabaseSync) {
     const index = causes === undefined ? indexFor(filter) : undefined
     const wanted = { filter, conditions, limit: page.limit + 1, isDead }
     const search = () => {
-      if (index !== undefined) return listed(wanted, index, undefined)
+      if (index !== undefined)
+        return listed(wanted, index, filter.state === 'discarded' ? lowest(statements, start.key, filter) : undefined)
       if (filter.state === 'pending' && fewPending())
         return listed({ ...wanted, conditions: [...conditions, [IS_PENDING_BY_INDEX]] }, undefined, undefined)
       return listed(wanted, undefined, lowest(statements, start.key, filter))
@@ -159,12 +160,13 @@ function eventsBefore(statements: StatementCache, { key: before }: Position): re
 function lowest(
   statements: StatementCache,
   before: number,
-  { state, handler, source }: DeliveryFilter,
+  { state, handler, source, cause }: DeliveryFilter,
 ): Position | undefined {
-  if (state === undefined && handler === undefined && source === undefined) return undefined
+  if (state === undefined && handler === undefined && source === undefined && cause === undefined) return undefined
+  const isDiscarded = state === 'discarded'
   const [row] = statements.all(
-    'SELECT key FROM delivery',
-    [['key < ?', before]],
+    `SELECT key FROM delivery ${isDiscarded ? 'INDEXED BY delivery_discarded' : ''}`,
+    [['key < ?', before], ...(isDiscarded ? [["state = 'discarded'"] as const] : [])],
     'ORDER BY key DESC LIMIT 1 OFFSET ?',
     [MAX_DELIVERIES_READ - 1],
   )
