@@ -8,6 +8,7 @@ import {
   MAX_DEAD_WALKED,
   MAX_MATCHED,
 } from '../../domain/dead-letters.ts'
+import type { DeliverySummary } from '../../domain/delivery.ts'
 import { checkEventFilter } from '../../domain/event-filter.ts'
 import {
   BEFORE_ALL,
@@ -29,6 +30,7 @@ import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { eventConditions } from './event-conditions.ts'
 import { type SqlCondition, StatementCache } from './statement-cache.ts'
+import type { StoreThreads } from './store-threads.ts'
 
 /** How many deliveries one commit discards: an append waits for no more than that. */
 const MAX_DISCARDED_AT_ONCE = 100
@@ -100,33 +102,66 @@ export function prepareFindDead(db: DatabaseSync): (request: DiscardRequest) => 
   }
 }
 
-export function prepareMatchDead(db: DatabaseSync): (filter: DeadFilter, sampleSize: number) => DeadMatches {
+/** What a page of a walk found. */
+export interface MatchedPage {
+  readonly count: number
+  readonly sample: readonly DeliverySummary[]
+  readonly walked: number
+  /** Undefined if no dead delivery follows. */
+  readonly next: DeadPosition | undefined
+}
+
+/** The walk of `matchDead` in steps, so that other reads are answered between two. */
+export function prepareMatchDead(db: DatabaseSync) {
   const causeKeys = prepareCauseKeys(db)
   const walk = prepareWalk(db)
-  return (filter, sampleSize) => {
-    checkEventFilter(filter)
-    let left = MAX_MATCHED
-    let count = 0
-    const sample: NamedRow[] = []
-    const causes = causeKeys(filter, BEFORE_ALL)
-    for (const cause of causes ?? [undefined]) {
-      for (let from = BEFORE_ALL; left > 0; ) {
-        const rows = walk(filter, cause, from, Math.min(left, MAX_DEAD_WALKED))
-        const matching = rows.filter(({ matches }) => matches === 1)
-        count += matching.length
-        sample.push(...matching.slice(0, sampleSize - sample.length))
-        left -= rows.length
-        const last = rows.at(-1)
-        if (last === undefined || rows.length < MAX_DEAD_WALKED) break
-        from = { diedAtMs: last.due_at, key: last.key }
+  return {
+    matchDeadCauses(filter: DeadFilter): readonly number[] | undefined {
+      checkEventFilter(filter)
+      return causeKeys(filter, BEFORE_ALL)
+    },
+
+    matchDeadPage(
+      filter: DeadFilter,
+      cause: number | undefined,
+      from: DeadPosition,
+      most: number,
+      sampleSize: number,
+    ): MatchedPage {
+      const atOnce = Math.min(most, MAX_DEAD_WALKED)
+      const rows = walk(filter, cause, from, atOnce)
+      const matching = rows.filter(({ matches }) => matches === 1)
+      const last = rows.length < atOnce ? undefined : rows.at(-1)
+      return {
+        count: matching.length,
+        sample: matching.slice(0, sampleSize).map((row) => deliverySummaryOf(row, row)),
+        walked: rows.length,
+        next: last && { diedAtMs: last.due_at, key: last.key },
       }
-    }
-    return {
-      count,
-      more: left <= 0 || causes?.length === MAX_CAUSE_KEYS,
-      sample: sample.map((row) => deliverySummaryOf(row, row)),
+    },
+  }
+}
+
+/** Calls the reader page by page. */
+export async function matchInPages(
+  reads: Pick<StoreThreads['reads'], 'call'>,
+  filter: DeadFilter,
+  sampleSize: number,
+): Promise<DeadMatches> {
+  let left = MAX_MATCHED
+  let count = 0
+  const sample: DeliverySummary[] = []
+  const causes = await reads.call('matchDeadCauses', filter)
+  for (const cause of causes ?? [undefined]) {
+    for (let from: DeadPosition | undefined = BEFORE_ALL; from !== undefined && left > 0; ) {
+      const page: MatchedPage = await reads.call('matchDeadPage', filter, cause, from, left, sampleSize - sample.length)
+      count += page.count
+      sample.push(...page.sample)
+      left -= page.walked
+      from = page.next
     }
   }
+  return { count, more: left <= 0 || causes?.length === MAX_CAUSE_KEYS, sample }
 }
 
 /** Discards what was found, a bounded number in one commit. */

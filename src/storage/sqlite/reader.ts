@@ -43,7 +43,7 @@ const operations: ReaderOperations = {
   findUnnamed: prepareFindUnnamed(db),
   deadCauses: prepareDeadCauses(db),
   findDead: prepareFindDead(db),
-  matchDead: prepareMatchDead(db),
+  ...prepareMatchDead(db),
   counts: prepareCounts(db),
   size: prepareSize(path),
   tasks: prepareSearchTasks(db),

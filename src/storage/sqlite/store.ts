@@ -41,7 +41,7 @@ import { announceSettled } from '../shared/deliveries.ts'
 import { createAudit } from './audit.ts'
 import { callEventFacets, callPayloadIndex, callSearchEvents } from './call-payload-index.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
-import { discardInCommits } from './dead-letters.ts'
+import { discardInCommits, matchInPages } from './dead-letters.ts'
 import { createPauses } from './pauses.ts'
 import { pruneInCommits } from './prune.ts'
 import { repairFound } from './repair-times.ts'
@@ -148,7 +148,7 @@ export class SqliteStore implements OpenStore {
   }
 
   async matchDead(filter: DeadFilter, sampleSize: number): Promise<DeadMatches> {
-    return this.#refusing() ?? this.#reads.call('matchDead', filter, sampleSize)
+    return this.#refusing() ?? matchInPages(this.#reads, filter, sampleSize)
   }
 
   async judgeClock(look: ClockLook): Promise<ClockRecord> {

@@ -5,7 +5,6 @@ import type {
   DeadCauseFilter,
   DeadCauses,
   DeadFilter,
-  DeadMatches,
   DeadPosition,
   DiscardRequest,
 } from '../../domain/dead-letters.ts'
@@ -52,6 +51,7 @@ import { type Settled, storedDetail } from '../shared/deliveries.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import type { PrunePlan } from '../shared/prune.ts'
 import type { ClockJump } from './clock.ts'
+import type { MatchedPage } from './dead-letters.ts'
 import type { Reply } from './errors.ts'
 import type { IndexBatch } from './payload-index.ts'
 import type { Forgotten } from './prune.ts'
@@ -159,7 +159,14 @@ export interface ReaderOperations {
   findUnnamed(limit: number, from: DeadPosition | undefined): readonly UnnamedRow[]
   deadCauses(filter: DeadCauseFilter, nowMs: number): DeadCauses
   findDead(request: DiscardRequest): FoundDead
-  matchDead(filter: DeadFilter, sampleSize: number): DeadMatches
+  matchDeadCauses(filter: DeadFilter): readonly number[] | undefined
+  matchDeadPage(
+    filter: DeadFilter,
+    cause: number | undefined,
+    from: DeadPosition,
+    most: number,
+    sampleSize: number,
+  ): MatchedPage
   counts(nowMs: number, served: readonly string[] | undefined): Counts
   size(): StoreSize
   tasks(filter: TaskFilter, page: PageRequest): Page<Task>
