@@ -81,7 +81,7 @@ async function serve(command: 'serve' | 'dev'): Promise<void> {
   const log = createLog(logLevel, secretsIn(read.config), await lineFormat(logStyle))
   process.on('uncaughtException', (error) => fail(log, error, 'uncaught exception'))
   process.on('unhandledRejection', (error) => fail(log, error, 'unhandled rejection'))
-  const reread: Reread = (first) => rereadConfig(first, environment)
+  const reread: Reread = (...before) => rereadConfig(...before, environment)
   const starting =
     command === 'dev' ? startDev(read, log, stopping.signal, reread) : startHoldfast(read, log, {}, reread)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -55,10 +55,10 @@ export async function startHoldfast(
   const reloader = new Reloader({ service, first, prepare: prepareWith })
   const configReload = new ConfigReload({
     reloader,
-    reread: () => reread(read),
+    reread: (inUse) => reread(read, inUse),
     audit: service.audit,
     log: log.log,
-    files: read.files,
+    first: read,
   })
   const { config } = service
   const phase: Phase = { isDraining: false, isClosing: false }

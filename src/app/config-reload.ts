@@ -15,9 +15,9 @@ const RETRY_MS = 5_000
 interface ConfigReloadOptions {
   readonly reloader: Pick<Reloader, 'reload'>
   /** Reads the configuration as it is now, as `rereadConfig` says. */
-  readonly reread: () => ReadConfig
-  /** The files from which the start read values. */
-  readonly files: readonly string[]
+  readonly reread: (inUse: ReadConfig) => ReadConfig
+  /** That of the start. */
+  readonly first: ReadConfig
   readonly audit: AuditTrail
   readonly log: Logger
   /** For tests. */
@@ -28,6 +28,7 @@ interface ConfigReloadOptions {
 export class ConfigReload {
   readonly #options: ConfigReloadOptions
   readonly #files: SecretFiles
+  #inUse: ReadConfig
   #told: ReloadResult | undefined
   /** A reload that is tried again, as its trigger will not come again. */
   #retry: { readonly trigger: ReloadTrigger; readonly timer: NodeJS.Timeout } | undefined
@@ -35,13 +36,14 @@ export class ConfigReload {
 
   constructor(options: ConfigReloadOptions) {
     this.#options = options
-    const { log } = options
+    const { log, first } = options
+    this.#inUse = first
     this.#files = new SecretFiles(
       () => void this.reload('file'),
       (file, error) =>
         log.warn({ file, error: messageOf(error) }, 'a file cannot be watched: its changes are found later'),
     )
-    this.#files.watch(options.files)
+    this.#files.watch(first.files)
   }
 
   /**
@@ -54,10 +56,11 @@ export class ConfigReload {
   async #reload(trigger: ReloadTrigger, isRetry = false): Promise<ReloadResult> {
     const { reloader, reread } = this.#options
     this.#files.note()
-    const read = reread()
+    const read = reread(this.#inUse)
     // Also if it is refused: when its files are repaired, it is to be read again.
     this.#files.watch(read.files)
     const result = await reloader.reload(read)
+    if (result.ok) this.#inUse = read
     const isAway = !result.ok && result.isAway === true
     this.#tryAgain(isAway ? (trigger === 'request' ? this.#retry?.trigger : trigger) : undefined)
     // Several who asked at the same time have the same result.

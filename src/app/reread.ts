@@ -19,24 +19,29 @@ const AT_START: Readonly<Record<string, (config: Config) => string>> = {
 
 export const isFixedAtStart = (setting: string): boolean => AT_START[setting] !== undefined
 
-/** Reads the configuration again, as `rereadConfig` says. */
-export type Reread = (first: ReadConfig) => ReadConfig
+/** Reads the configuration again, as `rereadConfig` says. `inUse`: that of the last reload that was done, or of the start. */
+export type Reread = (first: ReadConfig, inUse: ReadConfig) => ReadConfig
 
 /**
  * Reads the configuration again while the service runs. Settings that only a restart can change keep the value that they had in `first`,
  * and are named in `needRestart` if they have another one now. All others are checked together with these kept values: a reload must
  * not remove the token of a listener that others can still reach. The faults are those of both: of what the service would use now,
- * and of what its next start would use. Never throws.
+ * and of what its next start would use. Never throws: if nothing can be read, the result is that in use, with the fault.
  */
-export function rereadConfig(first: ReadConfig, environment: () => Environment, directory?: string): ReadConfig {
+export function rereadConfig(
+  first: ReadConfig,
+  inUse: ReadConfig,
+  environment: () => Environment,
+  directory?: string,
+): ReadConfig {
   try {
-    return reread(first, environment(), directory)
+    return reread(first, inUse, environment(), directory)
   } catch (error) {
-    return { ...first, faults: error instanceof ConfigurationError ? error.faults : [messageOf(error)] }
+    return { ...inUse, faults: error instanceof ConfigurationError ? error.faults : [messageOf(error)] }
   }
 }
 
-function reread(first: ReadConfig, now: Environment, directory?: string): ReadConfig {
+function reread(first: ReadConfig, inUse: ReadConfig, now: Environment, directory?: string): ReadConfig {
   const next = readConfig(now, directory)
   const kept: Record<string, string | undefined> = { ...now }
   for (const [name, valueIn] of Object.entries(AT_START)) {
@@ -47,7 +52,7 @@ function reread(first: ReadConfig, now: Environment, directory?: string): ReadCo
   const needRestart = Object.keys(AT_START).filter(
     (name) => AT_START[name]?.(next.config) !== AT_START[name]?.(first.config),
   )
-  const faults = [...new Set([...read.faults, ...next.faults, ...lostSecret(read), ...lostModules(first, read)])]
+  const faults = [...new Set([...read.faults, ...next.faults, ...lostSecret(read), ...lostModules(inUse, read)])]
   return { ...read, config: { ...read.config, logStyle: first.config.logStyle }, faults, needRestart }
 }
 

@@ -165,7 +165,7 @@ export function outcomeText(job: ReplayDetailJson, view: View): string {
     job.state === 'cancelled' && 'cancelled\n',
     `${job.replayed} replayed${job.skipped === 0 ? '' : `, ${job.skipped} skipped`}\n`,
     ...skips,
-    left > 0 && `${left} did not match any more when their turn came\n`,
+    left > 0 && `${job.matched_more === true ? 'at least ' : ''}${left} did not match any more when their turn came\n`,
   ]
     .filter((part) => part !== false)
     .join('')

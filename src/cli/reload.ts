@@ -1,6 +1,6 @@
 import { EXIT_CONFIGURATION } from '../domain/errors.ts'
 import type { ReloadJson } from '../http/schemas/reload.ts'
-import { type CliIo, command, EXIT_OK, jsonFlag } from './command.ts'
+import { type CliIo, command, EXIT_FAILED, EXIT_OK, jsonFlag } from './command.ts'
 import { configuredOps, ProblemError, withOps } from './ops-client.ts'
 import { fields, printable, write, writeAnswer } from './output.ts'
 import type { View } from './view.ts'
@@ -20,10 +20,10 @@ export const reload = command({
       await writeAnswer(io, changes, { json }, describe)
       return EXIT_OK
     } catch (error) {
-      if (!(error instanceof ProblemError) || error.status !== 422) throw error
+      if (!(error instanceof ProblemError) || ![422, 503].includes(error.status)) throw error
       await write(io.err, `holdfast reload: ${printable(error.message)}\n`)
       for (const reason of error.reasons) await write(io.err, `  - ${printable(reason)}\n`)
-      return EXIT_CONFIGURATION
+      return error.status === 422 ? EXIT_CONFIGURATION : EXIT_FAILED
     }
   },
 })

@@ -166,7 +166,7 @@ const handlersMissing: Check = ({ missingHandlers }) =>
     summary: 'no running worker has this handler; its deliveries wait',
     count: 1,
     handler,
-    command: 'holdfast handlers list',
+    command: 'holdfast events list --outcome pending',
   }))
 
 /** A part whose trouble an operator should see adds its check here. */

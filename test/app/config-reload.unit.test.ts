@@ -35,7 +35,7 @@ function start(results: readonly ReloadResult[]) {
       },
     },
     reread: () => readConfig({}),
-    files: [],
+    first: readConfig({}),
     audit: { record },
     log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
     retryMs: 1,

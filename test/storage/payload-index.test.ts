@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
 import { TO_BE_READ } from '../../src/domain/payload-index.ts'
 import { openStore } from '../../src/storage/open.ts'
-import { newEvent } from '../contract/store-samples.ts'
+import { claimOne, newEvent, pruned, settlement } from '../contract/store-samples.ts'
 import { ownSchema, queryIn } from '../support/postgres/schema.ts'
 import { ownPath, withDatabase } from './database-file.ts'
 
@@ -33,3 +34,30 @@ test.each([
   await store.close()
   expect(await run('SELECT value FROM payload_value ORDER BY event')).toEqual([{ value: 'c1' }, { value: TO_BE_READ }])
 })
+
+test.each([
+  ['SQLite', inSqlite],
+  ['PostgreSQL', inPostgres],
+])(
+  'retention leaves no indexed value, and no mark of a replay, of the events that it deletes from %s',
+  async (_, database) => {
+    const { url, run } = database()
+    const store = await openStore(url)
+    await store.payloadIndex.keepPaths([{ source: 'stripe', path: 'customer' }])
+    const body = Buffer.from('{"customer":"c1"}')
+    const { uid: eventUid } = await store.append(
+      newEvent({ body, indexed: [['customer', 'c1']], receivedAtMs: Date.now() - 86_400_000 }),
+    )
+    while (await store.payloadIndex.indexStep()) await new Promise(setImmediate)
+    await store.settle([settlement(await claimOne(store))])
+    const handlers = (await store.event(eventUid))?.deliveries.map(({ handler }) => handler) ?? []
+    await store.replay({ eventUid, handlers, status: 'accepted', reasons: [], id: newUid() })
+    await store.settle([settlement(await claimOne(store))])
+    const rows = async () =>
+      [await run('SELECT * FROM payload_value'), await run('SELECT * FROM replay_mark')] as unknown[][]
+    expect((await rows()).map(({ length }) => length)).toEqual([1, 1])
+    expect(await pruned(store, Date.now() - 1_000)).toBe(1)
+    expect(await rows()).toEqual([[], []])
+    await store.close()
+  },
+)

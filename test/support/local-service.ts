@@ -68,7 +68,7 @@ export async function startLocal(
     readConfig(variables()),
     log,
     { startStoreThread: lendThread, ...tuning },
-    (first) => rereadConfig(first, variables),
+    (...before) => rereadConfig(...before, variables),
   )
   const { publicUrl, opsUrl, reload, reloadConfig, stop } = holdfast
   onEnd(async () => {

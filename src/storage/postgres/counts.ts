@@ -25,13 +25,13 @@ export function createCounts(connections: Connections, clock: DatabaseClock) {
   return async (served?: readonly string[]): Promise<Counts> => {
     const rows = await connections.run<{ state: string; n: number }>('read', TALLY)
     const finding = connections.run<{ due_at: number | null; now: number }>('read', OLDEST_DUE, [clock.givenMs()])
-    // If a damaged page hides the oldest due delivery, the counts are still returned.
+    // If a damaged page hides the oldest due delivery, or others, the counts are still returned.
     const [oldest] = await unlessDamaged(finding, [])
     const oldestDueAtMs =
       oldest === undefined || oldest.due_at === null ? undefined : clock.localMs() + oldest.due_at - oldest.now
     const counts = countsOf(rows, oldestDueAtMs)
     if (served === undefined) return counts
-    const unserved = await connections.run<{ name: string }>('read', UNSERVED, [served])
+    const unserved = await unlessDamaged(connections.run<{ name: string }>('read', UNSERVED, [served]), [])
     return { ...counts, unserved: unserved.map(({ name }) => name) }
   }
 }

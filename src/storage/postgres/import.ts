@@ -41,7 +41,7 @@ const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(
  * service starts on it.
  */
 export interface Import {
-  /** When the unfinished move was begunOrigin; undefined if there is none. */
+  /** When the unfinished move was begun; undefined if there is none. */
   readonly begunAtMs: () => Promise<number | undefined>
   /**
    * Begins a move from this store, or resumes it (true). Changes nothing and rejects with `conflict` if the database holds other

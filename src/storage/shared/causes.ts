@@ -1,4 +1,4 @@
-import type { AttemptCause } from '../../domain/cause.ts'
+import { type AttemptCause, OTHER_CAUSES } from '../../domain/cause.ts'
 import {
   type DeadCause,
   type DeadCauseFilter,
@@ -72,8 +72,14 @@ export const deadCauseOf = (
   hourly,
 })
 
+/** Those that stand for many errors come last. */
 export const mostFirst = (causes: readonly DeadCause[]): readonly DeadCause[] =>
-  causes.toSorted((a, b) => b.count - a.count || b.lastAtMs - a.lastAtMs)
+  causes.toSorted(
+    (a, b) =>
+      Number(a.id === OTHER_CAUSES.id) - Number(b.id === OTHER_CAUSES.id) ||
+      b.count - a.count ||
+      b.lastAtMs - a.lastAtMs,
+  )
 
 /** Whether deliveries without a cause may be meant. */
 export const meansUnnamed = ({ handler, source, cause }: DeadCauseFilter): boolean =>

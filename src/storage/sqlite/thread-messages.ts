@@ -84,10 +84,10 @@ export interface WriterOperations {
   claim(request: ClaimRequest, nowMs: number): StoredClaim
   settle(settlements: readonly StoredSettlement[], nowMs: number): Settled
   replay(replay: Replay, nowMs: number): Replayed
-  /** The keys of causes, which are recorded if they are not known yet. */
   /** Gives dead deliveries that have no cause their causes. Returns how many got one. */
   nameCauses(keys: readonly number[], causes: readonly number[]): number
   pruneCauses(seenBeforeMs: number): number
+  /** The keys of causes, which are recorded if they are not known yet. */
   recordCauses(causes: readonly AttemptCause[], nowMs: number): readonly number[]
   discard(keys: readonly number[], nowMs: number): number
   discardOf(eventUid: string, handler: string | undefined, nowMs: number): readonly string[]
