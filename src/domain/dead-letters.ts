@@ -62,7 +62,7 @@ export interface DeadCause extends AttemptCause {
 }
 
 export interface DeadCauses {
-  /** Most deaths first. */
+  /** Most deaths first; those that stand for many errors last. */
   readonly causes: readonly DeadCause[]
   /** Dead deliveries whose causes are not found out yet, up to `MAX_COUNTED`; none if the filter names handler, source or cause. */
   readonly unnamed: number
