@@ -42,8 +42,9 @@ async function keysIn(find: FindMatches, filter: EventFilter, range: KeyRange): 
   return keys
 }
 
-/** How far behind the newest event a watch looks, in keys: for outcomes whose events an index has, and for others. */
+/** The outcomes whose events an index has. */
 const FOUND_BY_INDEX: ReadonlySet<EventOutcome | undefined> = new Set(['dead', 'failing', 'discarded'])
+/** How far behind the newest event a watch looks, in keys: for these outcomes, and for others, by which events are searched row by row. */
 const WINDOW = 1_000_000
 const SHORT_WINDOW = 10_000
 /** The events of a window that have the outcome: if there are more, the window is shorter. */

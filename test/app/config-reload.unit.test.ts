@@ -5,6 +5,7 @@ import { ConfigReload } from '../../src/app/config-reload.ts'
 import type { AuditTrail } from '../../src/domain/audit.ts'
 import type { ReloadResult } from '../../src/domain/reload.ts'
 
+const REFUSED: ReloadResult = { ok: false, faults: ['SOURCES is empty'] }
 const AWAY: ReloadResult = { ok: false, faults: ['the database is away'], isAway: true }
 const DONE: ReloadResult = {
   ok: true,
@@ -24,6 +25,7 @@ function start(results: readonly ReloadResult[]) {
   const lines: string[] = []
   const recorded: string[] = []
   const ended = Promise.withResolvers<void>()
+  const inUse: string[] = []
   const record: AuditTrail['record'] = async ({ actor, outcome }) => void recorded.push(`${actor} ${outcome}`)
   const reload = new ConfigReload({
     reloader: {
@@ -34,14 +36,17 @@ function start(results: readonly ReloadResult[]) {
         return { ...result }
       },
     },
-    reread: () => readConfig({}),
-    first: readConfig({}),
+    reread: (before) => {
+      inUse.push(...before.files)
+      return { ...readConfig({}), files: [`file ${inUse.length}`] }
+    },
+    first: { ...readConfig({}), files: ['file 0'] },
     audit: { record },
     log: pino({}, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
     retryMs: 1,
   })
   onTestFinished(() => reload.close())
-  return { reload, left, lines, recorded, ended: ended.promise }
+  return { reload, left, lines, recorded, inUse, ended: ended.promise }
 }
 
 test.each(['signal', 'file'] as const)(
@@ -68,4 +73,10 @@ test('a reload by request while the database is away is not tried again, but the
   await after.ended
   expect(after.recorded).toEqual(['file failed', 'file done'])
   expect(alone.left).toHaveLength(1)
+})
+
+test('a reload is judged by the configuration in use: that of the start, or of the last reload that was done', async () => {
+  const { reload, inUse } = start([REFUSED, DONE, REFUSED, DONE])
+  for (let time = 0; time < 4; time++) await reload.reload('request')
+  expect(inUse).toEqual(['file 0', 'file 0', 'file 2', 'file 2'])
 })

@@ -148,7 +148,7 @@ test('a handler that only a process has which does not run is missing', async ()
   expect(status.workers).toBe(2)
 })
 
-test('a handler for which deliveries wait, and that no process has any more, is missing', async () => {
+test('a handler that was removed while deliveries wait for it is named as missing', async () => {
   const asked: (readonly string[] | undefined)[] = []
   const count: StatusParts['store']['counts'] = async (served) => {
     asked.push(served)

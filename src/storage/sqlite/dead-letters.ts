@@ -102,6 +102,15 @@ export function prepareFindDead(db: DatabaseSync): (request: DiscardRequest) => 
   }
 }
 
+/** Which dead deliveries a page of a walk looks at: after a position, of one cause or of all, at most so many. */
+export interface DeadPage {
+  readonly filter: DeadFilter
+  readonly cause: number | undefined
+  readonly from: DeadPosition
+  readonly most: number
+  readonly sampleSize: number
+}
+
 /** What a page of a walk found. */
 export interface MatchedPage {
   readonly count: number
@@ -121,13 +130,7 @@ export function prepareMatchDead(db: DatabaseSync) {
       return causeKeys(filter, BEFORE_ALL)
     },
 
-    matchDeadPage(
-      filter: DeadFilter,
-      cause: number | undefined,
-      from: DeadPosition,
-      most: number,
-      sampleSize: number,
-    ): MatchedPage {
+    matchDeadPage({ filter, cause, from, most, sampleSize }: DeadPage): MatchedPage {
       const atOnce = Math.min(most, MAX_DEAD_WALKED)
       const rows = walk(filter, cause, from, atOnce)
       const matching = rows.filter(({ matches }) => matches === 1)
@@ -154,7 +157,8 @@ export async function matchInPages(
   const causes = await reads.call('matchDeadCauses', filter)
   for (const cause of causes ?? [undefined]) {
     for (let from: DeadPosition | undefined = BEFORE_ALL; from !== undefined && left > 0; ) {
-      const page: MatchedPage = await reads.call('matchDeadPage', filter, cause, from, left, sampleSize - sample.length)
+      const asked: DeadPage = { filter, cause, from, most: left, sampleSize: sampleSize - sample.length }
+      const page: MatchedPage = await reads.call('matchDeadPage', asked)
       count += page.count
       sample.push(...page.sample)
       left -= page.walked

@@ -51,7 +51,7 @@ import { type Settled, storedDetail } from '../shared/deliveries.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import type { PrunePlan } from '../shared/prune.ts'
 import type { ClockJump } from './clock.ts'
-import type { MatchedPage } from './dead-letters.ts'
+import type { DeadPage, MatchedPage } from './dead-letters.ts'
 import type { Reply } from './errors.ts'
 import type { IndexBatch } from './payload-index.ts'
 import type { Forgotten } from './prune.ts'
@@ -160,13 +160,7 @@ export interface ReaderOperations {
   deadCauses(filter: DeadCauseFilter, nowMs: number): DeadCauses
   findDead(request: DiscardRequest): FoundDead
   matchDeadCauses(filter: DeadFilter): readonly number[] | undefined
-  matchDeadPage(
-    filter: DeadFilter,
-    cause: number | undefined,
-    from: DeadPosition,
-    most: number,
-    sampleSize: number,
-  ): MatchedPage
+  matchDeadPage(page: DeadPage): MatchedPage
   counts(nowMs: number, served: readonly string[] | undefined): Counts
   size(): StoreSize
   tasks(filter: TaskFilter, page: PageRequest): Page<Task>
