@@ -166,7 +166,6 @@ const handlersMissing: Check = ({ missingHandlers }) =>
     summary: 'no running worker has this handler; its deliveries wait',
     count: 1,
     handler,
-    command: 'holdfast events list --outcome pending',
   }))
 
 /** A part whose trouble an operator should see adds its check here. */

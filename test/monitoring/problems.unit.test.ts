@@ -105,7 +105,11 @@ describe('a problem', () => {
       { lastReload: { ok: false, succeededAtMs: 0, refused: { faults: ['PORT is x', 'HOST is y'], sinceMs: 5 } } },
       { severity: 'warning', count: 2, cause: 'PORT is x; HOST is y', sinceMs: 5, command: 'holdfast reload' },
     ],
-    ['backlog', { counts: pending(61_000) }, { severity: 'warning', count: 7, sinceMs: NOW_MS - 61_000 }],
+    [
+      'backlog',
+      { counts: pending(61_000) },
+      { severity: 'warning', count: 7, sinceMs: NOW_MS - 61_000, command: 'holdfast events list --outcome pending' },
+    ],
     ['backlog', { counts: pending(901_000) }, { severity: 'critical' }],
     [
       'dead_letters',
