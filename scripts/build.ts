@@ -21,7 +21,8 @@ const ANY_FILE = /(['"])[^'"`\n]*\.ts\1/
 rmSync(dist, { recursive: true, force: true })
 for (const project of ['code', 'types'])
   execFileSync('tsc', ['--project', `scripts/${project}.tsconfig.json`], { cwd: root, stdio: 'inherit' })
-for (const file of globSync('**/*.sql', { cwd: join(root, 'src') })) cpSync(join(root, 'src', file), join(dist, file))
+for (const file of globSync(['**/*.sql', 'http/console/assets/*'], { cwd: join(root, 'src') }))
+  cpSync(join(root, 'src', file), join(dist, file))
 
 for (const file of globSync('**/*.{js,d.ts}', { cwd: dist })) {
   const path = join(dist, file)

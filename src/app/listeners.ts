@@ -3,6 +3,8 @@ import { attemptsOf, type Config } from '../domain/config.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { WebhookManager } from '../domain/webhook-manager.ts'
+import { createConsole } from '../http/console/console.ts'
+import type { ConsolePorts } from '../http/console/ports.ts'
 import type { OpsAccess } from '../http/ops/access.ts'
 import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
@@ -83,8 +85,8 @@ export function opsListenerOf(
   { reload }: Pick<ConfigReload, 'reload'>,
   phase: Phase,
 ): FastifyInstance {
-  const { config, store, audit, pauses, deadCauses, routed, retention, metrics, monitoring, live, log } = service
-  return createOpsListener({
+  const { config, store, audit, pauses, deadCauses, routed, retention, metrics, monitoring, live, clock, log } = service
+  const ports: Omit<ConsolePorts, 'clock'> = {
     store,
     live,
     audit,
@@ -104,14 +106,18 @@ export function opsListenerOf(
     isRunning: (handler) =>
       service.store.replicas?.workers().some(({ handlers = [] }) => handlers.some(({ name }) => name === handler)) ??
       true,
-    metrics,
     stats: monitoring.readStats,
     status: service.readStatus,
     access: accessOf(reloader),
-    metricsOpen: config.metricsOpen,
     reload: () => reload('request'),
-    readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
     log,
+  }
+  return createOpsListener({
+    ...ports,
+    console: createConsole({ ...ports, clock }),
+    metrics,
+    metricsOpen: config.metricsOpen,
+    readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
   })
 }
 

@@ -13,6 +13,8 @@ declare module 'fastify' {
     health?: boolean
     /** The route only reads, but calls a provider. */
     callsOut?: boolean
+    /** A page or a form of the console: it may be asked for by a session, and itself answers a request that has none. */
+    console?: boolean
   }
   interface FastifyRequest {
     /** By what right the request is served. Null: by none, since the route is open. */
@@ -41,15 +43,19 @@ interface Refusal {
   readonly detail?: string
 }
 
+/** By what right a request to the console is made that has no token; undefined: by none. */
+export type SessionOf = (request: FastifyRequest) => Credential | undefined
+
 /** Serves only requests that may do what they ask. `access` is asked at each request, so that tokens can be replaced. */
-export function guardOps(access: () => OpsAccess, log: Logger): onRequestHookHandler {
+export function guardOps(access: () => OpsAccess, sessionOf: SessionOf, log: Logger): onRequestHookHandler {
   const logRefusal = refusalLog(log)
   let known:
     | { readonly of: OpsAccess; readonly refusalOf: (request: FastifyRequest) => Refusal | undefined }
     | undefined
   return (request, reply, done) => {
     const now = access()
-    if (known?.of !== now) known = { of: now, refusalOf: now.tokens.length === 0 ? withoutToken(now) : withTokens(now) }
+    if (known?.of !== now)
+      known = { of: now, refusalOf: now.tokens.length === 0 ? withoutToken(now) : withTokens(now, sessionOf) }
     const refusal = request.routeOptions.config.health === true ? undefined : known.refusalOf(request)
     if (refusal === undefined) return done()
     request.credential = null
@@ -82,14 +88,16 @@ function refusalLog(log: Logger) {
  * must not: at routes that need no token, and for requests that a browser sends (they have `Origin` or `Sec-Fetch-Site`). A program
  * that has the token, such as a scrape by a service name, is served under any host name.
  */
-function withTokens(access: OpsAccess) {
+function withTokens(access: OpsAccess, sessionOf: SessionOf) {
   const credentialOf = readCredentials(access)
   const isKnownHost = knownHosts(access)
   return (request: FastifyRequest): Refusal | undefined => {
     const { headers, routeOptions } = request
-    const credential = credentialOf(request)
+    const { config } = routeOptions
+    const sent = credentialOf(request.headers.authorization)
+    const credential = config.console === true && sent === 'token_required' ? (sessionOf(request) ?? sent) : sent
     if (typeof credential === 'object') request.credential = credential
-    else if (routeOptions.config.open !== true) return { code: credential }
+    else if (config.open !== true && config.console !== true) return { code: credential }
     const isOfBrowser = headers.origin !== undefined || headers['sec-fetch-site'] !== undefined
     // A browser does not send the other two with a plain `GET` over http; every browser sends its languages.
     const isOfPage = isOfBrowser || (typeof credential === 'string' && headers['accept-language'] !== undefined)
@@ -121,7 +129,7 @@ function withoutToken({ allowedHosts }: OpsAccess) {
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
 
 /** Compares hashes, so that the time of the comparison shows neither a token's length nor how much of it was right. */
-function readCredentials({ tokens, readTokens }: OpsAccess) {
+export function readCredentials({ tokens, readTokens }: OpsAccess) {
   const digest = (text: string): Buffer => hash('sha256', text, 'buffer')
   const known = (actor: Credential['actor'], all: readonly string[]) =>
     all.map((token, at) => ({
@@ -129,8 +137,8 @@ function readCredentials({ tokens, readTokens }: OpsAccess) {
       credential: { actor, ...(all.length > 1 && { tokenPlace: at + 1 }) } satisfies Credential,
     }))
   const all = [...known('OPS_TOKEN', tokens), ...known('OPS_READ_TOKEN', readTokens)]
-  return ({ headers }: FastifyRequest): Credential | 'token_required' | 'token_invalid' => {
-    const sent = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+  return (authorization: string | undefined): Credential | 'token_required' | 'token_invalid' => {
+    const sent = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
     if (sent === undefined) return 'token_required'
     const sentDigest = digest(sent)
     const matching = all.filter((each) => timingSafeEqual(sentDigest, each.digest))
@@ -140,7 +148,9 @@ function readCredentials({ tokens, readTokens }: OpsAccess) {
 
 /** Whether the request asks for more than to read what Holdfast has. */
 const mayChange = ({ method, is404, routeOptions: { config } }: FastifyRequest): boolean =>
-  !is404 && ((method !== 'GET' && method !== 'HEAD') || typeof config.audit === 'string' || config.callsOut === true)
+  !is404 &&
+  config.audit !== false &&
+  ((method !== 'GET' && method !== 'HEAD') || typeof config.audit === 'string' || config.callsOut === true)
 
 /**
  * Names that an attacker on the internet cannot point anywhere: addresses, names of one label (a service of Compose or of the same

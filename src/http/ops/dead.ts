@@ -124,7 +124,7 @@ export function registerDiscards(app: OpsApp, store: DeadLetters): void {
  * Discards in steps, so that no acknowledgement waits for more than one. `onStep` is called with the number so far, which stays discarded if
  * a later step fails.
  */
-async function discardAll(
+export async function discardAll(
   store: DeadLetters,
   filter: DeadFilter,
   onStep: (discarded: number) => void,

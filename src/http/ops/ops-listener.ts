@@ -29,7 +29,7 @@ import { createListener, refuseOtherMethods, type Timeouts } from '../listener.t
 import { sendProblem } from '../problems.ts'
 import type { SourceView } from '../schemas/configuration.ts'
 import { ProblemSchema } from '../schemas/schema.ts'
-import { guardOps, type OpsAccess } from './access.ts'
+import { guardOps, type OpsAccess, type SessionOf } from './access.ts'
 import { recordChanges, registerAudit } from './audit.ts'
 import { registerHandlers, registerSources } from './configuration.ts'
 import { registerDead, registerDiscards } from './dead.ts'
@@ -89,8 +89,15 @@ export interface OpsListenerOptions {
   readonly reload: () => Promise<ReloadResult>
   /** Why events cannot be stored now, in words for operators; empty: the service is ready. */
   readonly readiness: () => readonly string[]
+  readonly console?: OpsPages
   readonly log: Logger
   readonly timeouts?: Timeouts
+}
+
+/** The pages for persons. */
+interface OpsPages {
+  readonly sessionOf: SessionOf
+  readonly register: (app: OpsApp) => void
 }
 
 /** The listener that operators reach: health, metrics and the API. */
@@ -110,7 +117,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     done()
   })
   recordChanges(root, options.audit)
-  app.addHook('onRequest', guardOps(options.access, log))
+  app.addHook('onRequest', guardOps(options.access, options.console?.sessionOf ?? (() => undefined), log))
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) sendProblem(reply, 'not_found')
     else done()
@@ -151,6 +158,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
       },
     })
     app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => reply.send(root.swagger()))
+    options.console?.register(app)
     refuseOthers()
   })
   return root

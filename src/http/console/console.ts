@@ -1,0 +1,52 @@
+import type { FastifyRequest } from 'fastify'
+import type { Credential } from '../ops/access.ts'
+import type { OpsApp } from '../ops/ops-app.ts'
+import { readBadges } from './badges.ts'
+import { sessionCookieOf } from './cookies.ts'
+import { registerAssets } from './html/assets.ts'
+import { registerAuditPage } from './pages/audit.ts'
+import { registerBulk } from './pages/bulk.ts'
+import { registerDeadLetters } from './pages/dead.ts'
+import { registerEvent } from './pages/event.ts'
+import { registerEventList } from './pages/events.ts'
+import { registerHandlerPages } from './pages/handlers.ts'
+import { registerOverview } from './pages/overview.ts'
+import { registerPreferences } from './pages/preferences.ts'
+import { registerReplayPages } from './pages/replays.ts'
+import { registerSignIn } from './pages/sign-in.ts'
+import { registerSourcePages } from './pages/sources.ts'
+import { registerTaskPages } from './pages/tasks.ts'
+import type { ConsolePorts } from './ports.ts'
+import { ConsoleRoutes } from './routes.ts'
+import { createSessions } from './session.ts'
+
+/** The pages for operators, on the ops listener. */
+export interface Console {
+  /** By what right a request is made whose cookie says that somebody has signed in. */
+  readonly sessionOf: (request: FastifyRequest) => Credential | undefined
+  readonly register: (app: OpsApp) => void
+}
+
+export function createConsole(options: ConsolePorts): Console {
+  const { access, clock, log } = options
+  const sessions = createSessions(access, clock)
+  return {
+    sessionOf: (request) => sessions.read(sessionCookieOf(request))?.credential,
+    register: (app) => {
+      const routes = new ConsoleRoutes({ app, sessions, badges: readBadges(options), about: () => '', clock, log })
+      registerAssets(app)
+      registerSignIn(routes, sessions, options)
+      registerPreferences(routes)
+      registerOverview(routes, options)
+      registerEventList(routes, options)
+      registerEvent(routes, options)
+      registerDeadLetters(routes, options)
+      registerBulk(routes, options)
+      registerReplayPages(routes, options)
+      registerTaskPages(routes, options)
+      registerSourcePages(routes, options)
+      registerHandlerPages(routes, options)
+      registerAuditPage(routes, options)
+    },
+  }
+}

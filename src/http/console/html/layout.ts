@@ -1,0 +1,121 @@
+import { assetUrl } from './assets.ts'
+import { type Html, html, NOTHING, own, when } from './html.ts'
+import type { Tone } from './marks.ts'
+import { plain } from './show.ts'
+
+/** The sections of the console, in the order in which they stand beside every page; a gap before some. */
+export const SECTIONS = [
+  { name: 'overview', title: 'Overview', path: '/console' },
+  { name: 'events', title: 'Events', path: '/console/events' },
+  { name: 'dead', title: 'Dead letters', path: '/console/dead' },
+  { name: 'replays', title: 'Replays', path: '/console/replays' },
+  { name: 'tasks', title: 'Tasks', path: '/console/tasks' },
+  { name: 'sources', title: 'Sources', path: '/console/sources', gap: true },
+  { name: 'handlers', title: 'Handlers', path: '/console/handlers' },
+  { name: 'audit', title: 'Audit', path: '/console/audit', gap: true },
+  { name: 'config', title: 'Configuration', path: '/console/config' },
+] as const
+export type Section = (typeof SECTIONS)[number]['name']
+
+/** A number beside a section: only where somebody may want to act on it. */
+export interface Badge {
+  readonly text: string
+  readonly tone: Tone
+}
+
+export type Badges = Readonly<Partial<Record<Section, Badge>>>
+
+export const THEMES = ['system', 'light', 'dark'] as const
+export type Theme = (typeof THEMES)[number]
+
+/** What every page shows around its content, and what a person has chosen. */
+export interface Frame {
+  readonly badges: Badges
+  readonly version: string
+  /** `3 replicas`, for example. */
+  readonly about: string
+  /** By what right the person is here; undefined: nobody has to sign in. */
+  readonly right: 'OPS_TOKEN' | 'OPS_READ_TOKEN' | undefined
+  readonly theme: Theme
+  readonly times: 'utc' | 'local'
+  readonly keys: boolean
+  /** Stands in every form that changes something. */
+  readonly csrf: string
+  /** The page, to which forms for preferences return. */
+  readonly path: string
+}
+
+export interface Page {
+  /** Undefined: of no section, such as the page to sign in. */
+  readonly section: Section | undefined
+  /** Text of others may be in it. */
+  readonly title: string
+  readonly content: Html
+}
+
+export const page = (frame: Frame, { section, title, content }: Page): Html => html`<!doctype html>
+<html lang="en" data-theme="${own(frame.theme)}" data-times="${own(frame.times)}" data-keys="${own(frame.keys ? 'on' : 'off')}">
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="htmx-config" content="${own(HTMX_CONFIG)}">
+<title>${plain(title, 80)} · Holdfast</title>
+<link rel="icon" href="${own(assetUrl('icon.svg'))}">
+<link rel="stylesheet" href="${own(assetUrl('console.css'))}">
+<script src="${own(assetUrl('htmx.min.js'))}" defer></script>
+<script src="${own(assetUrl('hx-sse.min.js'))}" defer></script>
+<script src="${own(assetUrl('console.js'))}" defer></script>
+</head>
+<body>
+<a class="skip" href="#main">Skip to content</a>
+<div class="frame">
+<header class="rail">
+<a class="brand" href="/console">${BRAND}Holdfast</a>
+<nav class="nav" aria-label="Console"><ul>${SECTIONS.map((each) => link(each, section, frame))}</ul></nav>
+${about(frame)}
+</header>
+<main class="main" id="main" tabindex="-1">
+${content}
+</main>
+</div>
+<p id="said" class="hide" role="status"></p>
+</body>
+</html>
+`
+
+const HTMX_CONFIG = JSON.stringify({
+  history: 'reload',
+  includeIndicatorCSS: false,
+  morphIgnore: ['data-htmx-powered', 'open'],
+})
+
+const BRAND = html`<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M10 2v8M10 10c0 4-3 4.5-5.5 7.5M10 10c0 4 3 4.5 5.5 7.5M10 10v7.5M10 6c2.5 0 4-1.2 4.6-3.4"/></svg>`
+
+function link(
+  { name, title, path, ...rest }: (typeof SECTIONS)[number],
+  current: Section | undefined,
+  frame: Frame,
+): Html {
+  const badge = frame.badges[name]
+  const number = badge === undefined ? NOTHING : html` <span class="n ${own(badge.tone)}">${own(badge.text)}</span>`
+  return html`<li${'gap' in rest ? GAP : NOTHING}><a href="${own(path)}"${name === current ? CURRENT : NOTHING}>${own(title)}${number}</a></li>`
+}
+
+const CURRENT = html` aria-current="page"`
+const GAP = html` class="gap"`
+
+/** The field without which the service refuses a form that changes something. */
+export const csrfField = ({ csrf }: Pick<Frame, 'csrf'>): Html =>
+  html`<input type="hidden" name="csrf" value="${own(csrf)}">`
+
+const RIGHTS = { OPS_TOKEN: 'may change things', OPS_READ_TOKEN: 'may only read' }
+
+function about(frame: Frame): Html {
+  const { right } = frame
+  return html`<div class="about">
+<span>${own(frame.about)}</span>
+<span>holdfast ${own(frame.version)}</span>
+${when(right !== undefined, () => html`<span>${own(RIGHTS[right ?? 'OPS_READ_TOKEN'])} (${own(right ?? '')})</span>`)}
+<span><a href="/console/preferences?to=${own(encodeURIComponent(frame.path))}">Preferences</a></span>
+${when(right !== undefined, () => html`<form method="post" action="/console/sign-out">${csrfField(frame)}<button class="link" type="submit">Sign out</button></form>`)}
+</div>`
+}

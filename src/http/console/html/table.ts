@@ -1,0 +1,43 @@
+import { type Html, html, NOTHING, own, when } from './html.ts'
+
+/** Where a cell goes on a phone, on which a row is a card: in its first line (left by default, or at its end), over the whole width, or nowhere. */
+type OnPhone = 'start' | 'end' | 'wide' | 'gone'
+
+export interface Column<Row> {
+  readonly title: string
+  readonly cell: (row: Row) => Html
+  readonly kind?: 'number' | 'name' | 'cut' | 'mono' | 'short'
+  readonly onPhone?: OnPhone
+}
+
+export interface Table<Row> {
+  /** What the table lists, for those who do not see it. */
+  readonly caption: string
+  readonly columns: readonly Column<Row>[]
+  readonly rows: readonly Row[]
+  readonly idOf?: (row: Row) => string
+  /** Under the rows. */
+  readonly foot?: Html
+}
+
+const CLASSES = { number: 'num', name: 'type', cut: 'cut', mono: 'mono muted nowrap', short: 'nowrap' }
+const ON_PHONE = { start: '', end: 'end', wide: 'wide', gone: 'off' }
+
+/** A table that is a list of cards on a phone. The roles in it keep it a table for screen readers there. */
+export function table<Row>({ caption, columns, rows, idOf, foot }: Table<Row>): Html {
+  return html`<div class="card"><table class="stackable" role="table"><caption class="hide">${own(caption)}</caption>
+<thead role="rowgroup"><tr role="row">${columns.map(({ title, kind }) => html`<th role="columnheader" scope="col"${when(kind === 'number', () => NUMBER)}>${own(title)}</th>`)}</tr></thead>
+<tbody role="rowgroup">${rows.map(
+    (row) =>
+      html`<tr role="row"${idOf === undefined ? NOTHING : html` id="${own(idOf(row))}"`}>${columns.map((column) => html`<td role="cell" class="${own(classesOf(column))}">${column.cell(row)}</td>`)}</tr>`,
+  )}</tbody></table>${foot ?? NOTHING}</div>`
+}
+
+const NUMBER = html` class="num"`
+
+const classesOf = <Row>({ kind, onPhone = 'start' }: Column<Row>): string =>
+  [kind === undefined ? '' : CLASSES[kind], ON_PHONE[onPhone]].filter((each) => each !== '').join(' ')
+
+/** The line under a list: what it shows, and the way to older items. */
+export const pager = (shown: Html, olderUrl: string | undefined): Html =>
+  html`<div class="foot"><span>${shown}</span>${olderUrl === undefined ? NOTHING : html`<a class="btn" rel="next" href="${own(olderUrl)}">Older</a>`}</div>`
