@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { newUid } from '../../src/domain/names.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { StatsRecorder } from '../../src/monitoring/stats-recorder.ts'
+import { openStore } from '../../src/storage/open.ts'
+import type { LocalOptions } from '../support/local-service.ts'
+import { memoryDirectory } from '../support/sqlite/store.ts'
+import { type Scene, startScene } from './scene.ts'
+
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
+
+/** Each source with its webhooks an hour at noon, and since how many minutes it has been silent. */
+const SOURCES = {
+  stripe: { noon: 900, silent: 0 },
+  shop: { noon: 500, silent: 0 },
+  ai: { noon: 300, silent: 0 },
+  github: { noon: 120, silent: 130 },
+}
+
+const SECRETS = {
+  SOURCES: Object.keys(SOURCES).join(','),
+  SOURCE_STRIPE_SECRET: 'whsec_bmlnaHQtc2VjcmV0LW9mLXN0cmlwZS0wMDAwMDE=',
+  SOURCE_GITHUB_SECRET: 'night-secret-of-github-000001',
+  PUBLIC_URL: 'https://hooks.example.com',
+}
+
+/**
+ * A service at three in the morning: a day of traffic behind it, a source that has gone silent, one whose webhooks are refused, a
+ * handler that cannot reach its database, one that is paused, and tasks that wait.
+ */
+export async function startNight({ directory = memoryDirectory(), ...options }: LocalOptions = {}): Promise<Scene> {
+  await seedDay(`file:${join(directory, 'holdfast.db')}`)
+  const scene = await startScene(SECRETS, { directory, ...options })
+  scene.breakBilling()
+  for (let number = 0; number < 14; number++) {
+    await scene.send('invoice.paid', invoice(number))
+    await scene.send('order.created', {
+      order: number,
+      stock: number % 5 !== 0,
+      lines: [{ sku: 'bike-26-blue', count: 1 }],
+    })
+    await scene.send('report.due', { report: number })
+  }
+  await scene.post('/v1/handlers/crm-sync/pause', { reason: 'CRM maintenance until 06:00' })
+  for (let number = 14; number < 40; number++) await scene.send('report.due', { report: number })
+  await Promise.all(Array.from({ length: 60 }, async () => fetch(`${scene.publicUrl}/v1/webhooks/stripe`, refused())))
+  return scene
+}
+
+const invoice = (number: number) => ({
+  id: `in_1QX7aRKZ4rjE2Tn${number}`,
+  number: 4_100 + number,
+  customer: 'cus_9s6XKzkNRiz8i3',
+  customer_name: 'Zoë \u202egnidliuB\0',
+  description: '<script>alert(1)</script> Annual plan',
+  amount_paid: 48_000,
+  currency: 'eur',
+  account: 9_007_199_254_740_993n.toString(),
+  lines: Array.from({ length: 3 }, (_, line) => ({
+    id: `il_${line}`,
+    amount: 16_000,
+    period: { start: 1_764_124_861, end: 1_795_660_861 },
+  })),
+  metadata: { campaign: 'autumn', note: 'blue bicycle' },
+})
+
+const refused = (): RequestInit => ({
+  method: 'POST',
+  headers: {
+    'content-type': 'application/json',
+    'stripe-signature': `t=${Math.floor(Date.now() / 1_000)},v1=${'0'.repeat(64)}`,
+  },
+  body: JSON.stringify({ id: `evt_${randomUUID()}`, object: 'event', type: 'invoice.paid', data: { object: {} } }),
+})
+
+/** Numbers as the service would have counted them over the past day. */
+async function seedDay(databaseUrl: string): Promise<void> {
+  const store = await openStore(databaseUrl, {})
+  const endMs = Date.now()
+  let nowMs = endMs - DAY_MS
+  const names = new Set(Object.keys(SOURCES))
+  const recorder = new StatsRecorder({ store, sources: () => names, receives: true, clock: () => nowMs })
+  for (; nowMs < endMs - MINUTE_MS; nowMs += MINUTE_MS) {
+    const hour = (nowMs % DAY_MS) / (60 * MINUTE_MS)
+    const light = 0.25 + 0.75 * Math.max(0, Math.sin(((hour - 5) / 18) * Math.PI)) * (1 + 0.2 * Math.sin(nowMs / 1e6))
+    for (const [source, { noon, silent }] of Object.entries(SOURCES))
+      if (endMs - nowMs > silent * MINUTE_MS) countMinute(recorder, source, Math.round((noon / 60) * light))
+    if (nowMs % (10 * MINUTE_MS) < MINUTE_MS) await writeWith(recorder, store, nowMs)
+  }
+  await writeWith(recorder, store, nowMs)
+  await store.close()
+}
+
+/** Numbers are written together with events. */
+async function writeWith(recorder: StatsRecorder, store: OpenStore, atMs: number): Promise<void> {
+  const isWritten = recorder.flush()
+  const uid = newUid()
+  await store.append({
+    uid,
+    source: 'ai',
+    provider: 'ai',
+    id: `evt_${uid}`,
+    type: 'completion.finished',
+    createdAt: new Date(atMs).toISOString(),
+    createdAtSource: 'provider',
+    receivedAtMs: atMs,
+    origin: 'webhook',
+    status: 'unhandled',
+    reasons: [],
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify({ type: 'completion.finished', data: { total_tokens: 650 } })),
+    handlers: [],
+  })
+  await isWritten
+}
+
+function countMinute(recorder: StatsRecorder, source: string, count: number): void {
+  for (let each = 0; each < count; each++) {
+    const luck = Math.random()
+    recorder.request(source, 'accepted')
+    recorder.received(source)
+    recorder.acknowledged(source, 0.002 + 0.003 * luck ** 6)
+    recorder.started(source, 'ledger', 0.01 + 0.6 * luck ** 20)
+    if (luck > 0.995) recorder.failed(source, 'order.created', 'orders', 0.3)
+    else recorder.processed(source, 'order.created', 'ledger', 0.01)
+  }
+}

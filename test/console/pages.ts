@@ -1,0 +1,41 @@
+import type { Page } from 'playwright-core'
+import { expect } from 'vitest'
+
+/**
+ * The pages of the console, found by following its own links from the overview: at most `perKind` of those that differ in a name only.
+ * Fails if one of them does not answer 200.
+ */
+export async function findPages(page: Page, opsUrl: string, perKind = 1): Promise<readonly string[]> {
+  const waiting = ['/console', '/console/sign-in', '/console/preferences']
+  const seen = new Map<string, number>()
+  const found: string[] = []
+  for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+    const kind = kindOf(path)
+    const count = seen.get(kind) ?? 0
+    if (count >= perKind || found.includes(path)) continue
+    seen.set(kind, count + 1)
+    const answer = await page.goto(`${opsUrl}${path}`)
+    expect({ path, status: answer?.status() }).toEqual({ path, status: 200 })
+    if (answer?.headers()['content-type']?.startsWith('text/html') !== true) continue
+    found.push(path)
+    waiting.push(...(await linksIn(page)))
+  }
+  return found
+}
+
+async function linksIn(page: Page): Promise<readonly string[]> {
+  const links = await page.evaluate<string[]>(
+    "[...document.querySelectorAll('a[href]:not([download])')].map(({ href }) => href)",
+  )
+  return links
+    .map((link) => new URL(link))
+    .filter(({ origin, pathname }) => origin === new URL(page.url()).origin && /^\/console(\/|$)/.test(pathname))
+    .map(({ pathname, search }) => pathname + search)
+}
+
+/** Names and ids are taken out, and the values of parameters. */
+function kindOf(path: string): string {
+  const { pathname, searchParams } = new URL(path, 'http://localhost')
+  const words = pathname.split('/').map((word, at) => (at > 2 && word !== '' ? '*' : word))
+  return `${words.join('/')}?${[...searchParams.keys()].toSorted().join('&')}`
+}
