@@ -1,14 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { NewEvent } from '../../src/domain/event.ts'
 import type { EventFilter } from '../../src/domain/event-filter.ts'
-import { newUid } from '../../src/domain/names.ts'
-import { indexedValues } from '../../src/domain/payload-index.ts'
 import { parseMatch } from '../../src/domain/payload-match.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { startPostgres } from '../support/postgres/server.ts'
+import { EventMix, MIX_KEYS } from './event-mix.ts'
 
 /**
  * How long the searches of an operator take among many events, alone and while events are stored at full speed, and what the searches cost
@@ -21,75 +19,7 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 4)
 const STORES = (process.env.BENCH_STORES ?? 'sqlite,postgres').split(',')
 /** Between two searches: more than ten a second. */
 const SEARCH_PAUSE_MS = 80
-const FILLERS = 512
 const APPENDERS = 64
-/** Every so many events are for a handler, whose deliveries all die. */
-const DEAD_EVERY = 500
-const CUSTOMERS = 10_000
-const KEYS = ['data.object.customer']
-const FILLER = 'x'.repeat(800)
-
-const startMs = Date.now() - 86_400_000
-let made = 0
-
-function nextEvent(): NewEvent {
-  const n = ++made
-  const body = Buffer.from(
-    JSON.stringify({
-      id: `evt_${n}`,
-      type: 'bench',
-      data: { object: { customer: `cus_${n % CUSTOMERS}` }, filler: FILLER },
-    }),
-  )
-  const isDead = n % DEAD_EVERY === 0
-  return {
-    uid: newUid(),
-    source: n % 10 === 0 ? 'github' : 'stripe',
-    provider: 'stripe',
-    id: `evt_${n}`,
-    type: n % 3 === 0 ? 'invoice.paid' : 'charge.succeeded',
-    createdAt: '2026-11-23T09:59:59Z',
-    createdAtSource: 'provider',
-    receivedAtMs: startMs + n,
-    origin: 'webhook',
-    status: isDead ? 'accepted' : 'unhandled',
-    reasons: [],
-    headers: { 'content-type': 'application/json', 'user-agent': 'bench/1.0', 'webhook-id': `msg_${n}` },
-    body,
-    indexed: indexedValues(KEYS, body, 'application/json'),
-    handlers: isDead ? ['bench'] : [],
-  }
-}
-
-async function fill(store: OpenStore): Promise<void> {
-  const writer = async (): Promise<void> => {
-    while (made < EVENTS) await store.append(nextEvent())
-  }
-  await Promise.all(Array.from({ length: FILLERS }, writer))
-  for (;;) {
-    const { work } = await store.claim({
-      handlers: [{ name: 'bench', limit: 256 }],
-      sharedLimit: 256,
-      isolatedLimit: 1,
-      leaseMs: 60_000,
-      maxAttempts: 5,
-    })
-    if (work.length === 0) return
-    await store.settle(
-      work.map(({ deliveryId, lease }) => ({
-        deliveryId,
-        lease,
-        verdict: 'dead' as const,
-        outcome: 'rejected' as const,
-        isolate: false,
-        error: 'bench',
-        dueAtMs: Date.now(),
-        startedAtMs: Date.now(),
-        durationMs: 1,
-      })),
-    )
-  }
-}
 
 /** Milliseconds that calls have taken. */
 class Times {
@@ -119,7 +49,7 @@ type Search = readonly [name: string, search: (store: OpenStore) => Promise<unkn
 
 const listed = (filter: EventFilter) => (store: OpenStore) => store.events(filter, { limit: 50 })
 
-async function searchesOf(store: OpenStore): Promise<readonly Search[]> {
+async function searchesOf(store: OpenStore, { startMs }: EventMix): Promise<readonly Search[]> {
   const { items } = await store.events({ untilMs: startMs + EVENTS / 2 }, { limit: 1 })
   const uid = items[0]?.uid ?? ''
   const deep = await store.events({}, { limit: 1 })
@@ -152,8 +82,8 @@ async function during(seconds: number, call: () => Promise<unknown>): Promise<vo
   while (performance.now() < endMs) await call()
 }
 
-async function ingest(store: OpenStore, seconds: number, times: Times): Promise<void> {
-  await Promise.all(Array.from({ length: APPENDERS }, () => during(seconds, () => times.of(store.append(nextEvent())))))
+async function ingest(store: OpenStore, mix: EventMix, times: Times): Promise<void> {
+  await Promise.all(Array.from({ length: APPENDERS }, () => during(SECONDS, () => times.of(store.append(mix.next())))))
 }
 
 interface TimedSearch {
@@ -170,7 +100,7 @@ async function searching(store: OpenStore, searches: readonly TimedSearch[]): Pr
   })
 }
 
-async function scan(store: OpenStore): Promise<void> {
+async function scan(store: OpenStore, mix: EventMix): Promise<void> {
   let cursor: string | undefined
   let pages = 0
   const startedMs = performance.now()
@@ -180,23 +110,25 @@ async function scan(store: OpenStore): Promise<void> {
     pages++
   } while (cursor !== undefined)
   const seconds = (performance.now() - startedMs) / 1_000
-  const megabytes = (made * nextEvent().body.length) / 1e6
+  const megabytes = (mix.made * mix.next().body.length) / 1e6
   console.log(
     `  contains: ${(megabytes / seconds).toFixed(0)} MB/s of bodies, ${pages} pages in ${seconds.toFixed(1)} s`,
   )
 }
 
 async function measure(name: string, databaseUrl: string): Promise<void> {
-  made = 0
+  const mix = new EventMix()
   const store = await openStore(databaseUrl, {})
   try {
-    await store.payloadIndex.keepPaths(['stripe', 'github'].flatMap((source) => KEYS.map((path) => ({ source, path }))))
+    await store.payloadIndex.keepPaths(
+      ['stripe', 'github'].flatMap((source) => MIX_KEYS.map((path) => ({ source, path }))),
+    )
     const startedMs = performance.now()
-    await fill(store)
+    await mix.fill(store, EVENTS)
     const seconds = (performance.now() - startedMs) / 1_000
     while (await store.payloadIndex.indexStep()) console.log('  indexing')
-    console.log(`${name}: ${made} events, stored in ${seconds.toFixed(0)} s`)
-    const searches = await searchesOf(store)
+    console.log(`${name}: ${mix.made} events, stored in ${seconds.toFixed(0)} s`)
+    const searches = await searchesOf(store, mix)
 
     const alone = new Times()
     const beside = new Times()
@@ -204,14 +136,14 @@ async function measure(name: string, databaseUrl: string): Promise<void> {
     const search = () => searching(store, bySearch)
     for (let round = 1; round <= ROUNDS; round++) {
       // In turns, since a checkpoint of the database may fall into either.
-      const turns = [() => ingest(store, SECONDS, alone), () => Promise.all([ingest(store, SECONDS, beside), search()])]
+      const turns = [() => ingest(store, mix, alone), () => Promise.all([ingest(store, mix, beside), search()])]
       for (const turn of round % 2 === 0 ? turns.toReversed() : turns) await turn()
     }
     const rate = ({ count }: Times): string => `${(count / SECONDS / ROUNDS).toFixed(0)}/s`
     console.log(`  ingest alone: ${rate(alone)}, ${alone.shown()}`)
     console.log(`  ingest beside searches: ${rate(beside)}, ${beside.shown()}`)
     for (const { title, times } of bySearch) console.log(`  ${title}, beside ingest: ${times.shown()}`)
-    await scan(store)
+    await scan(store, mix)
   } finally {
     await store.close()
   }
