@@ -78,6 +78,9 @@ export function publicListenerOf(service: Service, reloader: Reloader, phase: Ph
   })
 }
 
+/** What both the ops API and the console have. */
+type OpsPorts = Omit<ConsolePorts, 'clock' | 'day' | 'replicas'>
+
 /** The listener for operators. */
 export function opsListenerOf(
   service: Service,
@@ -86,7 +89,8 @@ export function opsListenerOf(
   phase: Phase,
 ): FastifyInstance {
   const { config, store, audit, pauses, deadCauses, routed, retention, metrics, monitoring, live, clock, log } = service
-  const ports: Omit<ConsolePorts, 'clock'> = {
+  const { replicas } = store
+  const ports: OpsPorts = {
     store,
     live,
     audit,
@@ -114,7 +118,12 @@ export function opsListenerOf(
   }
   return createOpsListener({
     ...ports,
-    console: createConsole({ ...ports, clock }),
+    console: createConsole({
+      ...ports,
+      clock,
+      day: monitoring.readDay,
+      replicas: replicas === undefined ? undefined : () => replicas.running(),
+    }),
     metrics,
     metricsOpen: config.metricsOpen,
     readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),

@@ -1,5 +1,6 @@
 import type { SourceConfig } from '../domain/config.ts'
 import { type Telemetry, toBoth } from '../domain/telemetry.ts'
+import { createReadDay } from '../monitoring/read-day.ts'
 import { createReadStats } from '../monitoring/read-stats.ts'
 import { SourceMonitor } from '../monitoring/source-monitor.ts'
 import { StatsRecorder } from '../monitoring/stats-recorder.ts'
@@ -26,6 +27,7 @@ export function wireMonitoring(
   })
   const isOff = tuning.without?.has('stats') === true
   return {
+    readDay: createReadDay(store, clock),
     readStats: createReadStats(store, clock),
     healthOf: monitor.healthOf,
     /** Tells the metrics and the numbers over time. */

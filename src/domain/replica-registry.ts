@@ -11,6 +11,18 @@ export interface Replica {
   readonly role?: Role
 }
 
+/** A process that runs, as the others see it. */
+export interface RunningReplica {
+  readonly uid: string
+  readonly role: Role
+  /** How many handlers it has. */
+  readonly handlers: number
+  /** When it began to run its present handlers. */
+  readonly sinceMs: number
+  /** When it last announced itself. */
+  readonly seenAtMs: number
+}
+
 /**
  * The processes that share a store, and the handlers that they run. An event and its deliveries are stored in one transaction, so the
  * process that receives an event routes it. Every process must route it in the same way, also one that has no handler modules.
@@ -40,6 +52,9 @@ export interface ReplicaRegistry {
 
   /** How many processes of each role run. One that does not tell its role does all, unless it runs no handlers. */
   roles(): Promise<ReadonlyMap<Role, number>>
+
+  /** The processes that run, in order of their start. Roles as `roles` tells them. */
+  running(): Promise<readonly RunningReplica[]>
 
   /** Whether another process was running at the last call of `handlers`. */
   hasOthers(): boolean

@@ -48,6 +48,36 @@ export interface StatsReport {
   readonly points: readonly (StatNumbers & { readonly atMs: number })[]
 }
 
+/** What one handler did in the last hours. */
+export interface HandlerDay {
+  readonly handled: number
+  readonly failed: number
+  /** The duration of attempts. */
+  readonly times: StatTimes
+  /** Attempts that succeeded, and those that failed, in each hour, the last one last. */
+  readonly handledHourly: readonly number[]
+  readonly failedHourly: readonly number[]
+}
+
+/** What one source brought in the last hours. */
+export interface SourceDay {
+  readonly total: StatNumbers
+  /** Events in each hour, the last one last. */
+  readonly receivedHourly: readonly number[]
+}
+
+/** The last `DAY_HOURS` hours, by source and by handler. A name is missing if nothing was counted of it. */
+export interface DayNumbers {
+  readonly sources: ReadonlyMap<string, SourceDay>
+  readonly handlers: ReadonlyMap<string, HandlerDay>
+}
+
+/** The present hour counts as one. */
+export const DAY_HOURS = 24
+
+/** The answer may be some seconds old. */
+export type ReadDay = () => Promise<DayNumbers>
+
 /** Rejects with `invalid_request`. */
 export type ReadStats = (request: StatsRequest) => Promise<StatsReport>
 

@@ -88,7 +88,7 @@ function periodOf({ sinceMs, untilMs, stepSeconds }: StatsRequest, nowMs: number
 
 const beginningOf = (ms: number, stepMs: number): number => Math.floor(ms / stepMs) * stepMs
 
-const statNumbersOf = (numbers: Numbers): StatNumbers => ({
+export const statNumbersOf = (numbers: Numbers): StatNumbers => ({
   received: numbers.received,
   duplicates: numbers.duplicates,
   refused: numbers.refused,

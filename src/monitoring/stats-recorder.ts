@@ -115,18 +115,23 @@ export class StatsRecorder implements Telemetry {
     if (counted !== undefined) counted.minute.received++
   }
 
-  processed(source: string, _type: string, _handler: string, seconds: number): void {
-    const counted = this.#known(source)
-    if (counted === undefined) return
-    counted.minute.handled++
-    counted.minute.handler.observe(seconds)
+  processed(source: string, _type: string, handler: string, seconds: number): void {
+    this.#attempted(source, handler, 'handled', seconds)
   }
 
-  failed(source: string, _type: string, _handler: string, seconds: number): void {
+  failed(source: string, _type: string, handler: string, seconds: number): void {
+    this.#attempted(source, handler, 'failed', seconds)
+  }
+
+  #attempted(source: string, handler: string, outcome: 'handled' | 'failed', seconds: number): void {
     const counted = this.#known(source)
     if (counted === undefined) return
-    counted.minute.failed++
+    counted.minute[outcome]++
     counted.minute.handler.observe(seconds)
+    const ofHandler = counted.minute.of(handler)
+    if (ofHandler === undefined) return
+    ofHandler[outcome]++
+    ofHandler.times.observe(seconds)
   }
 
   started(source: string, _handler: string, seconds: number): void {
@@ -207,7 +212,7 @@ export class StatsRecorder implements Telemetry {
     const row = { source, writer: this.#writer } as const
     const ofHour = { ...row, span: 'hour', atMs: beginningOf('hour', this.#minuteMs), numbers: hour.toText() } as const
     if (source === SERVICE) return [ofHour]
-    return [{ ...row, span: 'minute', atMs: this.#minuteMs, numbers: minute.toText() }, ofHour]
+    return [{ ...row, span: 'minute', atMs: this.#minuteMs, numbers: minute.toText({ ofMinute: true }) }, ofHour]
   }
 
   /** Puts back what could not be written, unless there is a newer row in its place. */

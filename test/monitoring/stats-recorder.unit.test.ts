@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { StatRow } from '../../src/domain/stat-store.ts'
 import { Numbers } from '../../src/monitoring/numbers.ts'
+import { createReadDay } from '../../src/monitoring/read-day.ts'
 import { createReadStats } from '../../src/monitoring/read-stats.ts'
 import { StatsRecorder } from '../../src/monitoring/stats-recorder.ts'
 
@@ -40,6 +41,7 @@ function rig() {
     rows: () => [...rows.values()],
     recorder: () => new StatsRecorder({ store, clock, receives: true, sources: () => new Set(['ai', 'stripe']) }),
     stats: createReadStats(store, clock),
+    day: createReadDay(store, clock),
     fail: (is: boolean) => {
       fails = is
     },
@@ -181,4 +183,24 @@ test('a step is chosen by the period, is a whole number of hours where minutes a
   await expect(stepOf(1, 90)).rejects.toMatchObject({ code: 'invalid_request' })
   await expect(stepOf(91 * 24)).rejects.toMatchObject({ code: 'invalid_request' })
   await expect(stepOf(0)).rejects.toMatchObject({ code: 'invalid_request' })
+})
+
+test('the last day is read by source and by handler, over all processes and sources, with the numbers of each hour', async () => {
+  const { recorder, day, at, rows } = rig()
+  const [one, other] = [recorder(), recorder()]
+  one.received('ai')
+  one.processed('ai', 'a', 'billing', 0.1)
+  one.failed('ai', 'a', 'billing', 0.1)
+  other.processed('stripe', 's', 'billing', 0.1)
+  await Promise.all([one.flush(), other.flush()])
+  at.ms += HOUR_MS
+  one.processed('ai', 'a', 'ledger', 0.02)
+  await one.flush()
+  const { sources, handlers } = await day()
+  expect(sources.get('ai')?.receivedHourly.slice(-2)).toEqual([1, 0])
+  expect(handlers.get('billing')).toMatchObject({ handled: 2, failed: 1, times: { count: 3 } })
+  expect(handlers.get('billing')?.handledHourly.slice(-2)).toEqual([2, 0])
+  expect(handlers.get('billing')?.failedHourly.slice(-2)).toEqual([1, 0])
+  expect(handlers.get('ledger')?.handledHourly.slice(-2)).toEqual([0, 1])
+  expect(rows().filter(({ span, numbers }) => span === 'minute' && numbers.includes('billing'))).toEqual([])
 })

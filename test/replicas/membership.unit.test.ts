@@ -37,6 +37,7 @@ async function join(given: Partial<MembershipOptions> & { handlers?: readonly Ha
     handlers: () => unlessAway(() => state.handlers),
     hasOthers: () => false,
     roles: async () => new Map(),
+    running: async () => [],
     workers: () => [],
   }
   const logs: Record<string, unknown>[] = []

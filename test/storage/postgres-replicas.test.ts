@@ -206,6 +206,8 @@ test('a process knows how many of each role run, without those that have left or
       ['ingest', 1],
     ]),
   )
+  expect((await one?.running())?.find(({ uid }) => uid === ingest)).toMatchObject({ role: 'ingest', handlers: 0 })
+  expect((await one?.running())?.map(({ uid }) => uid)).not.toContain(silent)
   await one?.leave(all)
   expect((await one?.roles())?.get('all')).toBe(1)
 })

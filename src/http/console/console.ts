@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Credential } from '../ops/access.ts'
 import type { OpsApp } from '../ops/ops-app.ts'
-import { readBadges } from './badges.ts'
+import { readAbout, readBadges } from './badges.ts'
 import { sessionCookieOf } from './cookies.ts'
 import { registerAssets } from './html/assets.ts'
 import { registerAuditPage } from './pages/audit.ts'
@@ -33,7 +33,14 @@ export function createConsole(options: ConsolePorts): Console {
   return {
     sessionOf: (request) => sessions.read(sessionCookieOf(request))?.credential,
     register: (app) => {
-      const routes = new ConsoleRoutes({ app, sessions, badges: readBadges(options), about: () => '', clock, log })
+      const routes = new ConsoleRoutes({
+        app,
+        sessions,
+        badges: readBadges(options),
+        about: readAbout(options),
+        clock,
+        log,
+      })
       registerAssets(app)
       registerSignIn(routes, sessions, options)
       registerPreferences(routes)

@@ -1,3 +1,5 @@
+import type { RunningReplica } from '../../domain/replica-registry.ts'
+import type { ReadDay } from '../../domain/stats.ts'
 import type { OpsListenerOptions } from '../ops/ops-listener.ts'
 
 /** What the console reads and changes: the same as the ops API. */
@@ -6,4 +8,7 @@ export type ConsolePorts = Omit<
   'console' | 'metrics' | 'metricsOpen' | 'readiness' | 'timeouts'
 > & {
   readonly clock: () => number
+  readonly day: ReadDay
+  /** The processes that share the store; undefined: no other can. */
+  readonly replicas: (() => Promise<readonly RunningReplica[]>) | undefined
 }

@@ -51,7 +51,7 @@ export interface RouteOptions {
   readonly sessions: Sessions
   readonly badges: () => Promise<Badges>
   /** In words, such as `3 replicas`. */
-  readonly about: () => string
+  readonly about: () => Promise<string>
   readonly clock: () => number
   readonly log: Logger
 }
@@ -172,7 +172,7 @@ export class ConsoleRoutes {
       ...preferencesOf(request),
       badges: request.credential === null ? {} : await badges(),
       version: VERSION,
-      about: about(),
+      about: request.credential === null ? '' : await about(),
       right: actor === 'loopback' ? undefined : actor,
       csrf: this.#csrfOf(request),
       path: request.url,

@@ -7,6 +7,7 @@ import {
   REPLICA_TIMEOUT_MS,
   type Replica,
   type ReplicaRegistry,
+  type RunningReplica,
   WORKER_SILENCE_MS,
 } from '../../domain/replica-registry.ts'
 import type { Connections } from './connections.ts'
@@ -51,6 +52,14 @@ const ROLES = {
     FROM replica WHERE ${GONE_AT} IS NULL GROUP BY 1
   `,
 }
+const RUNNING = {
+  name: 'fleet-running',
+  text: `
+    SELECT uid::text, coalesce(role, CASE WHEN handlers IS NULL THEN 'ingest' ELSE 'all' END) AS role,
+           coalesce(json_array_length(handlers::json), 0) AS handlers, started_at, seen_at
+    FROM replica WHERE ${GONE_AT} IS NULL ORDER BY started_at, uid LIMIT 100
+  `,
+}
 const FORGET = {
   text: `DELETE FROM replica WHERE uid = ANY ($2) OR (handlers IS NULL AND seen_at < clock_1($1) - ${REPLICA_TIMEOUT_MS})`,
 }
@@ -74,6 +83,33 @@ async function countRoles(connections: Connections, nowMs: number | null): Promi
   return new Map(rows.map(({ role, n }) => [role, n]))
 }
 
+interface RunningRow extends Record<string, unknown> {
+  readonly uid: string
+  readonly role: Role
+  readonly handlers: number
+  readonly started_at: number
+  readonly seen_at: number
+}
+
+async function listRunning(connections: Connections, nowMs: number | null): Promise<readonly RunningReplica[]> {
+  const rows = await connections.run<RunningRow>('read', RUNNING, [nowMs])
+  return rows.map(({ started_at, seen_at, ...same }) => ({ ...same, sinceMs: started_at, seenAtMs: seen_at }))
+}
+
+async function listWorkers(
+  connections: Connections,
+  givenMs: number | null,
+): Promise<{ all: readonly KnownReplica[]; nowMs: number }> {
+  const rows = await connections.run<WorkerRow>('work', WORKERS, [givenMs])
+  const all = rows.map(({ uid, started_at, gone_at, handlers }) => ({
+    uid,
+    startedAtMs: started_at,
+    goneAtMs: gone_at ?? undefined,
+    handlers: JSON.parse(handlers) as HandlerDefinition[],
+  }))
+  return { all, nowMs: rows[0]?.now ?? 0 }
+}
+
 /** The replicas that share a database. `givenMs` gives the time in place of the database's clock, in tests. */
 export function createReplicaRegistry(
   connections: Connections,
@@ -89,17 +125,6 @@ export function createReplicaRegistry(
 
   const isRunning = (uids: readonly string[]): boolean =>
     uids.length === running.length && uids.every((uid, at) => running[at]?.uid === uid)
-
-  async function workers(): Promise<{ all: readonly KnownReplica[]; nowMs: number }> {
-    const rows = await connections.run<WorkerRow>('work', WORKERS, [givenMs()])
-    const all = rows.map(({ uid, started_at, gone_at, handlers }) => ({
-      uid,
-      startedAtMs: started_at,
-      goneAtMs: gone_at ?? undefined,
-      handlers: JSON.parse(handlers) as HandlerDefinition[],
-    }))
-    return { all, nowMs: rows[0]?.now ?? 0 }
-  }
 
   return {
     async announce({ uid, handlers, role }) {
@@ -121,7 +146,7 @@ export function createReplicaRegistry(
       const isSame = row?.state === state
       if (isSame && isRunning(uids)) return known
       if (!isSame) {
-        const { all, nowMs } = await workers()
+        const { all, nowMs } = await listWorkers(connections, givenMs())
         known = handlersOfReplicas(countingReplicas(all, nowMs))
         handlersOf = new Map(all.map(({ uid, handlers }) => [uid, handlers]))
         state = row?.state
@@ -134,11 +159,13 @@ export function createReplicaRegistry(
 
     roles: () => countRoles(connections, givenMs()),
 
+    running: () => listRunning(connections, givenMs()),
+
     hasOthers: () => others > 0,
 
     /** Deletes the rows of processes that no longer count. */
     async forget() {
-      const { all, nowMs } = await workers()
+      const { all, nowMs } = await listWorkers(connections, givenMs())
       const counting = new Set(countingReplicas(all, nowMs))
       const silent = all.filter((replica) => !counting.has(replica)).map(({ uid }) => uid)
       await connections.run('work', FORGET, [givenMs(), silent])

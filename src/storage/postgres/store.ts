@@ -115,6 +115,7 @@ export function createStore(parts: Parts): OpenStore {
       handlers: operations.while(() => registry.handlers()),
       hasOthers: () => registry.hasOthers(),
       roles: operations.while(() => registry.roles()),
+      running: operations.while(() => registry.running()),
       workers: () => registry.workers(),
     },
     counts: operations.while(createCounts(connections, clock)),

@@ -22,5 +22,8 @@ export const when = (condition: boolean, piece: () => Html): Html => (condition 
 export const between = (pieces: readonly Html[], separator: Html): Html =>
   pieces.length === 0 ? NOTHING : join([...pieces], separator.toString())
 
+/** The piece, rendered once for many pages. */
+export const rendered = (piece: Html): Html => safe(piece.toString())
+
 /** A text of our own, escaped: a word, a number that is written out, a URL that we made. Text of others goes through `show`. */
 export const own = (text: string): Html => new HtmlSafeString(['', ''], [text])

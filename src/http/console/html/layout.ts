@@ -112,7 +112,7 @@ const RIGHTS = { OPS_TOKEN: 'may change things', OPS_READ_TOKEN: 'may only read'
 function about(frame: Frame): Html {
   const { right } = frame
   return html`<div class="about">
-<span>${own(frame.about)}</span>
+${when(frame.about !== '', () => html`<span>${own(frame.about)}</span>`)}
 <span>holdfast ${own(frame.version)}</span>
 ${when(right !== undefined, () => html`<span>${own(RIGHTS[right ?? 'OPS_READ_TOKEN'])} (${own(right ?? '')})</span>`)}
 <span><a href="/console/preferences?to=${own(encodeURIComponent(frame.path))}">Preferences</a></span>

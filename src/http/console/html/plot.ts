@@ -1,7 +1,7 @@
 import { scaleLinear, scaleLog } from 'd3-scale'
 import { area, line } from 'd3-shape'
 import { between, type Html, html, NOTHING, own } from './html.ts'
-import { time } from './words.ts'
+import { day } from './words.ts'
 
 /** One line of a plot. A value is undefined where nothing was measured; the line has a gap there. */
 export interface Series {
@@ -24,7 +24,6 @@ export interface Plot {
   readonly stepMs: number
   readonly isLog?: boolean
   readonly written: (value: number) => string
-  readonly nowMs: number
 }
 
 const WIDTH = 380
@@ -44,20 +43,21 @@ export function plot(given: Plot): Html {
   return html`<figure class="card plot" aria-labelledby="${own(id)}">
 <figcaption><h3 id="${own(id)}">${own(title)}</h3><span class="tiny muted">${own(scale)}</span></figcaption>
 ${drawing(given, finding)}
-<details><summary>Numbers</summary>${numbers(given)}</details>
+<details id="${own(id)}-numbers"><summary>Numbers<span class="hide">: ${own(title)}</span></summary>${numbers(given)}</details>
 </figure>`
 }
 
 function drawing(given: Plot, finding: string): Html {
   const { series, timesMs, stepMs } = given
   const lanes = series.filter(({ as }) => as === 'failures')
-  const height = TOP + LINES_HEIGHT + (lanes.length === 0 ? 0 : LANE_GAP + LANE_HEIGHT) + AXIS_HEIGHT
+  const height = TOP + LINES_HEIGHT + LANE_GAP + LANE_HEIGHT + AXIS_HEIGHT
   const x = scaleLinear([timesMs[0] ?? 0, (timesMs.at(-1) ?? 0) + stepMs], [LEFT, WIDTH - RIGHT])
-  return html`<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${own(finding)}"><g aria-hidden="true">
+  const name = own(`${given.id}-finding`)
+  return html`<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${name}"><title id="${name}">${own(finding)}</title><g aria-hidden="true">
 ${lines(given, x)}
 ${lanes.map((each) => lane(each, given, x))}
 ${axis(given, x, height)}
-${hits(given, x, height)}
+${hits(given, x)}
 </g></svg>`
 }
 
@@ -68,7 +68,8 @@ function lines({ series, timesMs, stepMs, isLog = false, written }: Plot, x: Pos
   const values = drawn.flatMap((each) => each.values.filter((value) => value !== undefined))
   const most = Math.max(1, ...values)
   const least = Math.min(...values.filter((value) => value > 0), most)
-  const bottom = TOP + LINES_HEIGHT
+  // Without a lane below, the lines have its room.
+  const bottom = TOP + LINES_HEIGHT + (drawn.length === series.length ? LANE_GAP + LANE_HEIGHT : 0)
   const y = isLog
     ? scaleLog([Math.min(least, most / 10), most], [bottom, TOP])
         .clamp(true)
@@ -125,7 +126,7 @@ function lane({ name, values }: Series, { timesMs, stepMs, written }: Plot, x: P
 
 function axis({ timesMs, stepMs }: Plot, x: Position, height: number): Html {
   const [first, last] = [timesMs[0] ?? 0, (timesMs.at(-1) ?? 0) + stepMs]
-  const isLong = last - first > 2 * 86_400_000
+  const isLong = last - first > 2 * DAY_MS
   const step = niceStep((last - first) / TIMES)
   const times: number[] = []
   for (let at = Math.ceil(first / step) * step; at < last; at += step) times.push(at)
@@ -138,41 +139,56 @@ function axis({ timesMs, stepMs }: Plot, x: Position, height: number): Html {
 const NICE_STEPS_MS = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880].map((minutes) => minutes * 60_000)
 const niceStep = (ms: number): number => NICE_STEPS_MS.find((each) => each >= ms) ?? 2_880 * 60_000
 
-/** What a pointer shows: the numbers of a step. */
-function hits(given: Plot, x: Position, height: number): Html {
+/** What a pointer shows: the numbers of a step. The sheet makes the columns as high as the plot. */
+function hits(given: Plot, x: Position): Html {
   const { timesMs, stepMs, series } = given
   return html`<g class="hit">${timesMs.map((ms, at) => {
     const texts = series.map(({ name, values }) => `${name} ${valueIn(given, values[at])}`)
-    return html`<rect x="${round(x(ms))}" y="0" width="${round(x(ms + stepMs) - x(ms))}" height="${height}"><title>${own(`${new Date(ms).toISOString().slice(11, 16)}: ${texts.join(', ')}`)}</title></rect>`
+    return html`<rect x="${round(x(ms))}" width="${round(x(ms + stepMs) - x(ms))}"><title>${own(`${momentIn(given, ms)}: ${texts.join(', ')}`)}</title></rect>`
   })}</g>`
 }
+
+/** The time of a step, with its day if the plot has several: short, since it stands there hundreds of times. */
+function momentIn({ timesMs }: Plot, ms: number): string {
+  const clock = new Date(ms).toISOString().slice(11, 16)
+  return (timesMs.at(-1) ?? 0) - (timesMs[0] ?? 0) > DAY_MS ? `${day(ms, ms)} ${clock}` : clock
+}
+
+const DAY_MS = 86_400_000
 
 const valueIn = ({ written }: Plot, value: number | undefined): string => (value === undefined ? '–' : written(value))
 
 function numbers(given: Plot): Html {
-  const { series, timesMs, nowMs, title } = given
+  const { series, timesMs, title } = given
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${own(`${title}, numbers`)}"><table><thead><tr><th scope="col">UTC</th>${series.map(({ name }) => html`<th class="num" scope="col">${own(name)}</th>`)}</tr></thead><tbody>${timesMs
     .map((ms, at) => ({ ms, cells: series.map(({ values }) => values[at]) }))
     .filter(({ cells }) => cells.some((value) => value !== undefined && value !== 0))
     .toReversed()
     .map(
       ({ ms, cells }) =>
-        html`<tr><td>${time(ms, nowMs)}</td>${cells.map((value) => html`<td class="num">${own(valueIn(given, value))}</td>`)}</tr>`,
+        html`<tr><td>${own(momentIn(given, ms))}</td>${cells.map((value) => html`<td class="num">${own(valueIn(given, value))}</td>`)}</tr>`,
     )}</tbody></table></div>`
 }
 
 const SPARK_WIDTH = 84
 const SPARK_HEIGHT = 20
 
-/** A small line beside a name, without a scale; its numbers stand in the words beside it. */
-export function spark(values: readonly number[]): Html {
-  const most = Math.max(1, ...values)
+/**
+ * A small line beside a name, without a scale; its numbers stand in the words beside it. `failures` are a second line, on the same scale
+ * and only if there are any.
+ */
+export function spark(values: readonly number[], failures: readonly number[] = []): Html {
+  if (values.length === 0) return NOTHING
+  const most = Math.max(1, ...values, ...failures)
   const x = scaleLinear([0, Math.max(1, values.length - 1)], [1, SPARK_WIDTH - 3])
   const y = scaleLinear([0, most], [SPARK_HEIGHT - 2, 2])
-  const path = line<number>()
+  const draw = line<number>()
     .x((_, at) => round(x(at)))
-    .y((value) => round(y(value)))(values)
-  return html`<svg class="spark" viewBox="0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}" aria-hidden="true"><path d="${own(path ?? '')}"/></svg>`
+    .y((value) => round(y(value)))
+  const failed = failures.some((value) => value > 0)
+    ? html`<path class="f" d="${own(draw(failures) ?? '')}"/>`
+    : NOTHING
+  return html`<svg class="spark" viewBox="0 0 ${SPARK_WIDTH} ${SPARK_HEIGHT}" aria-hidden="true"><path d="${own(draw(values) ?? '')}"/>${failed}<circle cx="${round(x(values.length - 1))}" cy="${round(y(values.at(-1) ?? 0))}" r="1.6"/></svg>`
 }
 
 /** Bars of the last hours. */

@@ -51,6 +51,17 @@ export function time(ms: number, nowMs: number, precision: 'seconds' | 'millisec
   return html`<time datetime="${own(iso)}">${own(isToday ? clock : `${day(ms, nowMs)} ${clock}`)}</time>`
 }
 
+/** `03:12:41 UTC, Thursday 26 November`. */
+export function dated(ms: number): Html {
+  const date = new Date(ms).toLocaleDateString('en-GB', {
+    weekday: 'long',
+    day: 'numeric',
+    month: 'long',
+    timeZone: 'UTC',
+  })
+  return html`<time datetime="${own(isoOf(ms))}">${own(isoOf(ms).slice(11, 19))}</time> UTC, ${own(date.replace(',', ''))}`
+}
+
 /** `26 Nov`, with the year if it is another one. */
 export function day(ms: number, nowMs: number): string {
   const [date, now] = [new Date(ms), new Date(nowMs)]

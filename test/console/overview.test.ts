@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PROBLEMS } from '../../src/domain/problem.ts'
+import type { ServiceStatus } from '../../src/domain/status.ts'
+import type { OpenStore } from '../../src/domain/store.ts'
+import { createConsole } from '../../src/http/console/console.ts'
+import { mendingOf } from '../../src/http/console/pages/overview-problems.ts'
+import type { ConsolePorts } from '../../src/http/console/ports.ts'
+import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
+import { opsDefaults } from '../http/ops-service.ts'
+import { openEmptyStore } from '../support/sqlite/store.ts'
+
+let store: OpenStore
+beforeAll(async () => {
+  store = await openEmptyStore()
+})
+afterAll(() => store.close())
+
+const NOW_MS = Date.parse('2026-11-26T03:12:41Z')
+const nothing = async () => ({ sources: new Map(), handlers: new Map() })
+
+/** Pages of a console whose ports are as given. */
+function consoleWith(given: Partial<ConsolePorts> = {}): (path: string) => Promise<{ status: number; text: string }> {
+  const defaults = opsDefaults(store)
+  const ports = { ...defaults, clock: () => NOW_MS, day: nothing, replicas: undefined, ...given }
+  const app = createOpsListener({ ...ports, console: createConsole(ports) })
+  return async (path) => {
+    const { statusCode, body } = await app.inject({ url: path, headers: { host: 'localhost' } })
+    return { status: statusCode, text: body }
+  }
+}
+
+const away = async (): Promise<never> => {
+  throw new Error('the disk is gone')
+}
+
+const STATUS: ServiceStatus = {
+  atMs: NOW_MS,
+  startedAtMs: NOW_MS - 60_000,
+  role: 'all',
+  problems: [],
+  store: { kind: 'postgres', faults: [], bytes: 1_000, freeBytes: undefined },
+  counts: undefined,
+  recent: undefined,
+  lastEventAtMs: NOW_MS - 3_000,
+  sources: 1,
+  handlers: 1,
+  workers: 3,
+}
+
+test('with the store away the overview still answers, says what cannot be done, and leaves out what only the store knows', async () => {
+  const page = await consoleWith({
+    status: async () => ({
+      ...STATUS,
+      store: { ...STATUS.store, faults: ['the disk is full'] },
+      problems: [
+        { problem: 'store_failing', severity: 'critical', summary: 'events cannot be stored', count: 1, cause: 'full' },
+      ],
+    }),
+    stats: away,
+    day: away,
+    deadCauses: away,
+    sourceState: away,
+    replicas: away,
+  })('/console')
+  expect(page.status).toBe(200)
+  expect(page.text).toContain('Not receiving. One thing needs a hand.')
+  expect(page.text).toContain('Events cannot be stored')
+  expect(page.text).toContain('The store does not give its numbers now')
+  expect(page.text).not.toContain('storing')
+})
+
+test('if nothing needs a hand the overview says so, with the last event, and lists the replicas', async () => {
+  const replica = { role: 'all', handlers: 2, sinceMs: NOW_MS - 7_200_000, seenAtMs: NOW_MS - 4_000 } as const
+  const page = await consoleWith({
+    status: async () => STATUS,
+    replicas: async () => [
+      { ...replica, uid: '01a21e61-4108-7968-a6b1-000000000001' },
+      { ...replica, uid: '01a21e61-4108-7968-a6b1-000000000002' },
+    ],
+  })('/console')
+  expect(page.text).toMatch(/Receiving\. Nothing needs a hand\. Last event <time[^>]*>3\.0 s ago/)
+  expect(page.text).toContain('3 replicas')
+  expect(page.text).toContain('…000000000002')
+  expect(page.text).toContain('4.0 s ago')
+})
+
+test('many pages that are open cost one reading of the numbers', async () => {
+  let readings = 0
+  const defaults = opsDefaults(store)
+  const page = consoleWith({
+    stats: (request) => {
+      readings++
+      return defaults.stats(request)
+    },
+  })
+  await Promise.all(Array.from({ length: 20 }, () => page('/console/part/overview?range=1h')))
+  await page('/console?range=1h')
+  expect(readings).toBe(1)
+})
+
+test.each(PROBLEMS)('the link of the problem %s leads to a page', async (problem) => {
+  const page = consoleWith()
+  for (const about of [{}, { source: 'ai' }, { source: 'ai', handler: 'log' }]) {
+    const { path } = mendingOf({ problem, ...about })
+    if (path.startsWith('/console/config')) continue
+    expect({ path, status: (await page(path)).status }).toEqual({ path, status: 200 })
+  }
+})
