@@ -109,10 +109,12 @@ const isHost = (name: string | undefined): boolean => name?.length === 4 && name
  */
 export function refuseOtherMethods(app: FastifyInstance): () => void {
   const methodsByUrl = new Map<string, Set<string>>()
-  app.addHook('onRoute', ({ url, method }) => {
+  const ofConsole = new Set<string>()
+  app.addHook('onRoute', ({ url, method, config }) => {
     const known = methodsByUrl.get(url) ?? new Set()
     methodsByUrl.set(url, known)
     for (const each of [method].flat()) known.add(each)
+    if (config?.console === true) ofConsole.add(url)
   })
   return () => {
     for (const [url, known] of methodsByUrl) {
@@ -121,7 +123,7 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         url,
         method: app.supportedMethods.filter((method) => !known.has(method)),
         schema: { hide: true },
-        config: { audit: false },
+        config: { audit: false, console: ofConsole.has(url) },
         // In `onRequest`, before the body is read: the sender may wait for `100 Continue`.
         onRequest: (_request, reply) => void sendProblem(reply, 'method_not_allowed', { headers: { allow } }),
         handler: () => undefined,

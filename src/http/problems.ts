@@ -111,7 +111,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, Problem>> = {
   unavailable,
 }
 
-const PROBLEM_MEDIA_TYPE = 'application/problem+json'
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 
 export const statusOf = (code: ProblemCode): number => PROBLEMS[code].status
 
@@ -187,25 +187,12 @@ interface FrameworkError extends Error {
 
 /** Answers with a problem if the handling of a request throws. Logs an unexpected error. */
 export const createErrorHandler = (log: Logger) => (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
-  const { code, detail } = faultOf(thrown, request, log)
-  return sendProblem(reply, code, detail === undefined ? {} : { detail })
-}
-
-/** What a client may know of a thrown error. Logs an unexpected one. */
-export function faultOf(thrown: unknown, request: FastifyRequest, log: Logger): { code: ProblemCode; detail?: string } {
   const error = thrown as FrameworkError
   const code = codeOf(error)
   if (code === 'unavailable') log.warn({ reqId: request.id, error: error.message }, 'request refused')
   else if (isOurError(code)) log.error({ err: error, reqId: request.id }, 'request failed')
   const detail = detailOf(code, error, request)
-  return { code, ...(detail !== undefined && { detail }) }
-}
-
-/** Notes that the request is answered with this problem, in a form of the caller's own. */
-export function problemAs(request: FastifyRequest, code: ProblemCode): Pick<Problem, 'status' | 'title'> {
-  const { status, slug, title } = PROBLEMS[code]
-  problems.set(request, slug)
-  return { status, title }
+  return sendProblem(reply, code, detail === undefined ? {} : { detail })
 }
 
 const BY_FRAMEWORK_CODE: Readonly<Record<string, ProblemCode>> = {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedHeaders } from '../support/events.ts'
 import { type LocalOptions, type LocalService, startLocal } from '../support/local-service.ts'
@@ -54,5 +54,23 @@ export async function startScene(
       const deliveries = async () => (await service.api('/v1/status')).deliveries
       await expect.poll(deliveries).toMatchObject({ dead, pending: 0, running: 0 })
     },
+  }
+}
+
+/** The same for all tests of a file. */
+export function shareScene(given: Readonly<Record<string, string>> = {}): () => Scene {
+  let scene: Scene | undefined
+  let end = async (): Promise<void> => {}
+  beforeAll(async () => {
+    scene = await startScene(given, {
+      onEnd: (ends) => {
+        end = ends
+      },
+    })
+  })
+  afterAll(() => end())
+  return () => {
+    if (scene === undefined) throw new Error('the scene has not begun')
+    return scene
   }
 }

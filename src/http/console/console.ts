@@ -1,8 +1,9 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyRequest, onRequestHookHandler } from 'fastify'
 import type { Credential } from '../ops/access.ts'
 import type { OpsApp } from '../ops/ops-app.ts'
 import { readAbout, readBadges } from './badges.ts'
 import { sessionCookieOf } from './cookies.ts'
+import { prepareAnswer } from './headers.ts'
 import { registerAssets } from './html/assets.ts'
 import { registerAuditPage } from './pages/audit.ts'
 import { registerBulk } from './pages/bulk.ts'
@@ -24,14 +25,16 @@ import { createSessions } from './session.ts'
 export interface Console {
   /** By what right a request is made whose cookie says that somebody has signed in. */
   readonly sessionOf: (request: FastifyRequest) => Credential | undefined
+  readonly prepareAnswer: onRequestHookHandler
   readonly register: (app: OpsApp) => void
 }
 
 export function createConsole(options: ConsolePorts): Console {
-  const { access, clock, log } = options
+  const { access, clock } = options
   const sessions = createSessions(access, clock)
   return {
     sessionOf: (request) => sessions.read(sessionCookieOf(request))?.credential,
+    prepareAnswer,
     register: (app) => {
       const routes = new ConsoleRoutes({
         app,
@@ -39,7 +42,6 @@ export function createConsole(options: ConsolePorts): Console {
         badges: readBadges(options),
         about: readAbout(options),
         clock,
-        log,
       })
       registerAssets(app)
       registerSignIn(routes, sessions, options)
@@ -54,6 +56,7 @@ export function createConsole(options: ConsolePorts): Console {
       registerSourcePages(routes, options)
       registerHandlerPages(routes, options)
       registerAuditPage(routes, options)
+      routes.others()
     },
   }
 }

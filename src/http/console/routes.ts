@@ -1,31 +1,21 @@
+import { timingSafeEqual } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Logger } from 'pino'
 import { HoldfastError } from '../../domain/errors.ts'
 import { VERSION } from '../../domain/version.ts'
 import type { OpsApp } from '../ops/ops-app.ts'
-import { faultOf, type ProblemCode, problemAs } from '../problems.ts'
+import { PROBLEM_MEDIA_TYPE, sendProblem } from '../problems.ts'
+import type { ProblemJson } from '../schemas/schema.ts'
 import { preferencesOf, sessionCookieOf, setSession } from './cookies.ts'
-import { fieldOf, registerForms } from './forms.ts'
+import { fieldOf, isForm, isFromOwnPage, registerForms } from './forms.ts'
+import { isOfConsole, ROOT } from './headers.ts'
 import type { Html } from './html/html.ts'
 import { type Badges, type Frame, type Page, page } from './html/layout.ts'
 import { refusalPage, refusalPart, sameSitePage } from './pages/refusal.ts'
-import { IDLE_MS, type Sessions } from './session.ts'
+import type { Sessions } from './session.ts'
 
-/**
- * Nothing but our own files, forms and requests; no script in a page, no style in an attribute. `Referrer-Policy` is not `no-referrer`:
- * with that, browsers send `Origin: null` with the console's own forms.
- */
-const HEADERS = {
-  'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-  'x-frame-options': 'DENY',
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'same-origin',
-  'permissions-policy': 'camera=(), geolocation=(), microphone=()',
-}
 const HTML = 'text/html; charset=utf-8'
-const ROOT = '/console'
+/** Bytes of the form to sign in, which anybody may send. */
+const OPEN_FORM_BYTES = 16_384
 const SIGN_IN = `${ROOT}/sign-in`
 
 /** A request for a page, or for a part of one. */
@@ -53,7 +43,6 @@ export interface RouteOptions {
   /** In words, such as `3 replicas`. */
   readonly about: () => Promise<string>
   readonly clock: () => number
-  readonly log: Logger
 }
 
 /** The routes of the console. Every one of them refuses who may not ask, and answers in HTML, also a fault. */
@@ -62,20 +51,31 @@ export class ConsoleRoutes {
 
   constructor(options: RouteOptions) {
     this.#options = options
-    registerForms(options.app)
+    const { app } = options
+    registerForms(app)
+    app.addHook('onSend', async (request, reply, payload) =>
+      isOfConsole(request) && reply.getHeader('content-type') === PROBLEM_MEDIA_TYPE
+        ? this.#refusal(request, reply, payload as Buffer)
+        : payload,
+    )
   }
 
-  /** A page, complete without a script. `isOpen`: it is shown also to those who have not signed in. */
-  page(path: string, show: (visit: Visit) => Promise<Page>, isOpen = false): void {
-    this.#route('GET', path, { open: isOpen }, 'page', async (request, reply) => {
+  /**
+   * A page, complete without a script; `show` may resolve with the path to go on at instead. `isOpen`: it is shown also to those who
+   * have not signed in.
+   */
+  page(path: string, show: (visit: Visit) => Promise<Page | string>, isOpen = false): void {
+    this.#route('GET', path, { open: isOpen }, async (request, reply) => {
       const visit = await this.#visit(request)
-      reply.type(HTML).send(page(visit.frame, await show(visit)).toString())
+      const shown = await show(visit)
+      if (typeof shown === 'string') return reply.redirect(shown, 303)
+      return reply.type(HTML).send(page(visit.frame, shown).toString())
     })
   }
 
   /** A part of a page, which the page fetches again. */
   part(path: string, show: (visit: Visit) => Promise<Html>): void {
-    this.#route('GET', `/part${path}`, {}, 'part', async (request, reply) => {
+    this.#route('GET', `/part${path}`, {}, async (request, reply) => {
       reply.type(HTML).send((await show(await this.#visit(request))).toString())
     })
   }
@@ -85,9 +85,9 @@ export class ConsoleRoutes {
    * path to go on at.
    */
   form(path: string, audit: string | false, act: (sent: Sent) => Promise<string>): void {
-    this.#route('POST', path, { audit }, 'page', async (request, reply) => {
+    this.#route('POST', path, { audit }, async (request, reply) => {
       const visit = await this.#visit(request)
-      if (fieldOf(request.body, 'csrf') !== visit.frame.csrf)
+      if (!isSame(fieldOf(request.body, 'csrf'), visit.frame.csrf))
         throw new HoldfastError('conflict', 'the form is of another session: load the page again')
       const to = await act({ ...visit, reply, field: (name) => fieldOf(request.body, name) })
       return reply.redirect(to, 303)
@@ -99,7 +99,7 @@ export class ConsoleRoutes {
     path: string,
     act: (sent: Sent) => Promise<string | { readonly status: number; readonly page: Page }>,
   ): void {
-    this.#route('POST', path, { audit: false, open: true }, 'page', async (request, reply) => {
+    this.#route('POST', path, { audit: false, open: true }, async (request, reply) => {
       const visit = await this.#visit(request)
       const to = await act({ ...visit, reply, field: (name) => fieldOf(request.body, name) })
       if (typeof to === 'string') return reply.redirect(to, 303)
@@ -107,50 +107,56 @@ export class ConsoleRoutes {
     })
   }
 
+  /** Answers for every other path under the root of the console. To be called last. */
+  others(): void {
+    const refuse = async (_request: FastifyRequest, reply: FastifyReply) => sendProblem(reply, 'not_found')
+    this.#route('GET', '/*', {}, refuse)
+    this.#route('GET', '/part/*', {}, refuse)
+    this.#route('GET', '/assets/*', { open: true }, refuse)
+    this.#route('POST', '/*', { audit: false }, refuse)
+  }
+
   #route(
     method: 'GET' | 'POST',
     path: string,
     config: { readonly audit?: string | false; readonly open?: boolean },
-    kind: 'page' | 'part',
     handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
   ): void {
     this.#options.app.route({
-      method,
+      method: method === 'GET' ? ['GET', 'HEAD'] : method,
       url: `${ROOT}${path}`,
       config: { console: true, ...config },
       schema: { hide: true },
+      ...(config.open === true && { bodyLimit: OPEN_FORM_BYTES }),
       onRequest: (request, reply, done) => {
-        reply.headers(HEADERS)
-        this.#renew(request, reply)
-        if (request.credential !== null || config.open === true) return done()
-        if (kind === 'part' || method === 'POST') return void this.#refuse(request, reply, kind, 'token_required')
-        // A link from another site comes without the cookie, which is `SameSite=Strict`: the page asks again for itself.
-        if (request.headers['sec-fetch-site'] === 'cross-site')
-          return void reply.type(HTML).send(sameSitePage(request.url).toString())
-        reply.redirect(`${SIGN_IN}?to=${encodeURIComponent(request.url)}`, 303)
-      },
-      errorHandler: (thrown, request, reply) => {
-        const { code, detail } = faultOf(thrown, request, this.#options.log)
-        void this.#refuse(request, reply, kind, code, detail)
+        if (method === 'POST' && !isFromOwnPage(request)) return void sendProblem(reply, 'foreign_origin')
+        if (request.credential === null && config.open !== true) return this.#askToSignIn(request, reply)
+        if (method === 'GET') this.#renew(request, reply)
+        done()
       },
       handler: async (request, reply) => {
-        await handler(request, reply)
+        if (method === 'POST' && !isForm(request.body)) sendProblem(reply, 'unsupported_media_type')
+        else await handler(request, reply)
         return reply
       },
     })
   }
 
-  async #refuse(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    kind: 'page' | 'part',
-    code: ProblemCode,
-    detail?: string,
-  ) {
-    const problem = { ...problemAs(request, code), ...(detail !== undefined && { detail }) }
-    reply.code(problem.status).type(HTML)
-    if (kind === 'part') return reply.send(refusalPart(problem).toString())
-    return reply.send(page(await this.#frame(request), refusalPage(problem)).toString())
+  #askToSignIn(request: FastifyRequest, reply: FastifyReply): void {
+    const { method, url, headers } = request
+    // Neither a form nor what a script asks for may be answered with a page: a stream, for one, would take it for its events.
+    if (method === 'POST' || isPart(request)) sendProblem(reply, 'token_required')
+    // A link from another site comes without the cookie, which is `SameSite=Strict`: the page asks again for itself.
+    else if (headers['sec-fetch-site'] === 'cross-site') reply.type(HTML).send(sameSitePage(url).toString())
+    else reply.redirect(`${SIGN_IN}?to=${encodeURIComponent(url)}`, 303)
+  }
+
+  /** A problem as a page, or as what a part shows in its place. */
+  async #refusal(request: FastifyRequest, reply: FastifyReply, payload: Buffer): Promise<string> {
+    const problem = JSON.parse(payload.toString()) as ProblemJson
+    reply.type(HTML).removeHeader('content-length')
+    if (isPart(request)) return refusalPart(problem).toString()
+    return page(await this.#frame(request), refusalPage(problem)).toString()
   }
 
   async #visit(request: FastifyRequest): Promise<Visit> {
@@ -161,21 +167,23 @@ export class ConsoleRoutes {
       nowMs: this.#options.clock(),
       params: params as Record<string, string>,
       query: new URL(url, 'http://localhost').searchParams,
-      mayChange: credential?.actor !== 'OPS_READ_TOKEN',
+      mayChange: credential !== null && credential.actor !== 'OPS_READ_TOKEN',
     }
   }
 
   async #frame(request: FastifyRequest): Promise<Frame> {
     const { badges, about } = this.#options
-    const actor = request.credential?.actor
+    const { credential, method, url } = request
+    const actor = credential?.actor
     return {
       ...preferencesOf(request),
-      badges: request.credential === null ? {} : await badges(),
+      // What cannot be counted now is no reason to show nothing.
+      badges: credential === null ? {} : await badges().catch(() => ({})),
       version: VERSION,
       about: request.credential === null ? '' : await about(),
       right: actor === 'loopback' ? undefined : actor,
       csrf: this.#csrfOf(request),
-      path: request.url,
+      path: method === 'POST' ? ROOT : url,
     }
   }
 
@@ -184,10 +192,20 @@ export class ConsoleRoutes {
     const { sessions } = this.#options
     const session = sessions.read(sessionCookieOf(request))
     const cookie = session?.isStale === true ? sessions.renew(session) : undefined
-    if (cookie !== undefined) setSession(request, reply, cookie, IDLE_MS / 1_000)
+    if (cookie !== undefined) setSession(request, reply, cookie)
   }
 
   #csrfOf(request: FastifyRequest): string {
-    return this.#options.sessions.read(sessionCookieOf(request))?.csrf ?? 'none'
+    const { sessions } = this.#options
+    const session = sessions.read(sessionCookieOf(request))
+    if (session !== undefined) return session.csrf
+    return (request.credential === null ? undefined : sessions.formKey(request.credential)) ?? ''
   }
+}
+
+const isPart = ({ routeOptions: { url } }: FastifyRequest): boolean => url?.startsWith(`${ROOT}/part/`) === true
+
+function isSame(sent: string | undefined, expected: string): boolean {
+  const [one, other] = [Buffer.from(sent ?? ''), Buffer.from(expected)]
+  return expected !== '' && one.length === other.length && timingSafeEqual(one, other)
 }

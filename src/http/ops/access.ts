@@ -95,7 +95,8 @@ function withTokens(access: OpsAccess, sessionOf: SessionOf) {
     const { headers, routeOptions } = request
     const { config } = routeOptions
     const sent = credentialOf(request.headers.authorization)
-    const credential = config.console === true && sent === 'token_required' ? (sessionOf(request) ?? sent) : sent
+    // A proxy with passwords of its own passes them on in the same header.
+    const credential = config.console === true && typeof sent === 'string' ? (sessionOf(request) ?? sent) : sent
     if (typeof credential === 'object') request.credential = credential
     else if (config.open !== true && config.console !== true) return { code: credential }
     const isOfBrowser = headers.origin !== undefined || headers['sec-fetch-site'] !== undefined

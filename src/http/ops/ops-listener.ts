@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import type { Logger } from 'pino'
 import type { AuditStore, AuditTrail } from '../../domain/audit.ts'
 import type { DeadLetters, ReadDeadCauses } from '../../domain/dead-letters.ts'
@@ -97,6 +97,8 @@ export interface OpsListenerOptions {
 /** The pages for persons. */
 interface OpsPages {
   readonly sessionOf: SessionOf
+  /** Runs before the guard. */
+  readonly prepareAnswer: onRequestHookHandler
   readonly register: (app: OpsApp) => void
 }
 
@@ -116,6 +118,7 @@ export function createOpsListener(options: OpsListenerOptions): FastifyInstance 
     reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
     done()
   })
+  if (options.console !== undefined) app.addHook('onRequest', options.console.prepareAnswer)
   recordChanges(root, options.audit)
   app.addHook('onRequest', guardOps(options.access, options.console?.sessionOf ?? (() => undefined), log))
   app.addHook('onRequest', (request, reply, done) => {

@@ -42,12 +42,22 @@ const ASSET_NAMES = Object.keys(FILES) as readonly AssetName[]
 
 const YEAR_SECONDS = 31_536_000
 
-/** Serves them to everybody: they say nothing of this service. */
+/**
+ * Serves them to everybody: they say nothing of this service. A page of another version may ask here while replicas are replaced: it
+ * gets the file of this version, and does not keep it.
+ */
 export function registerAssets(app: OpsApp): void {
   for (const name of ASSET_NAMES) {
     const { url, type, content } = assetOf(name)
-    app.get(url, { config: { open: true }, schema: { hide: true } }, (_request, reply) =>
-      reply.type(type).header('cache-control', `public, max-age=${YEAR_SECONDS}, immutable`).send(content),
-    )
+    app.route({
+      method: ['GET', 'HEAD'],
+      url: `/console/assets/:hash/${name}`,
+      config: { open: true },
+      schema: { hide: true },
+      handler: (request, reply) => {
+        if (request.url === url) reply.header('cache-control', `public, max-age=${YEAR_SECONDS}, immutable`)
+        return reply.type(type).send(content)
+      },
+    })
   }
 }

@@ -1,27 +1,37 @@
+import type { ProblemJson } from '../../schemas/schema.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
 import { mark } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 
-interface Refusal {
-  readonly status: number
-  readonly title: string
-  /** May hold what the person has sent. */
-  readonly detail?: string
+const MAX_DETAIL = 600
+
+/** What a page shows in place of its content if there is a fault. The detail may hold what the person has sent. */
+export function refusalPage(problem: ProblemJson): Page {
+  const { status } = problem
+  const { title, detail } = forPersons(problem)
+  return {
+    section: undefined,
+    title,
+    content: html`<div class="head"><div><h1>${own(title)}</h1><p>${detail === undefined ? NOTHING : show(detail, MAX_DETAIL)}</p></div></div>
+<p class="muted small">Answer ${status}. ${when(status === 404, () => html`It may be older than the service keeps, or be in another store.`)}</p>
+<p>${status === 401 ? SIGN_IN : html`<a class="btn" href="/console">Overview</a>`}</p>`,
+  }
 }
 
-/** What a page shows in place of its content if there is a fault. */
-export const refusalPage = ({ status, title, detail }: Refusal): Page => ({
-  section: undefined,
-  title,
-  content: html`<div class="head"><div><h1>${own(title)}</h1><p>${detail === undefined ? NOTHING : show(detail)}</p></div></div>
-<p class="muted small">Answer ${status}. ${when(status === 404, () => html`It may be older than the service keeps, or be in another store.`)}</p>
-<p><a class="btn" href="/console">Overview</a></p>`,
-})
-
 /** The same in place of a part: what the page showed before is old. */
-export const refusalPart = ({ title, detail }: Refusal): Html =>
-  html`<p class="note" role="alert">${mark('warning')} ${own(title)}. ${detail === undefined ? NOTHING : show(detail)}</p>`
+export function refusalPart(problem: ProblemJson): Html {
+  const { title, detail } = forPersons(problem)
+  return html`<p class="note" role="alert">${mark('warning')} ${own(title)}. ${detail === undefined ? NOTHING : show(detail, MAX_DETAIL)} ${when(problem.status === 401, () => SIGN_IN)}</p>`
+}
+
+const SIGN_IN = html`<a class="btn" href="/console/sign-in">Sign in</a>`
+
+/** To persons, a token is something that they sign in with. */
+const forPersons = ({ status, title, detail }: ProblemJson): Pick<ProblemJson, 'title' | 'detail'> =>
+  status === 401
+    ? { title: 'Sign in again', detail: 'Your session has ended, and what you have asked for was not done.' }
+    : { title, ...(detail !== undefined && { detail }) }
 
 /** Asks for the same page again, now from a page of this site: with the cookie. */
 export const sameSitePage = (url: string): Html => html`<!doctype html>
