@@ -99,7 +99,8 @@ async function serve(command: 'serve' | 'dev'): Promise<void> {
     const holdfast = await starting
     const { publicUrl, opsUrl, handlers } = holdfast
     const sources = read.config.sources.map(({ name }) => `${publicUrl}/v1/webhooks/${name}`)
-    const about = { public: publicUrl, ops: opsUrl, sources, ...(command === 'dev' && { handlers: handlers() }) }
+    const urls = { public: publicUrl, ops: opsUrl, console: `${opsUrl}/console` }
+    const about = { ...urls, sources, ...(command === 'dev' && { handlers: handlers() }) }
     log.log.info(about, 'holdfast is serving')
     void holdfast.lost.then((error) => setTimeout(() => fail(log, error, 'the store is lost'), LAST_ANSWERS_MS))
   } catch (error) {

@@ -94,7 +94,7 @@ describe('the npm package', () => {
     const kinds = new Set(files.map((file) => (file.startsWith('dist/') ? file.replace(/^[^.]*/, 'dist/*') : file)))
     const others = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin/holdfast.js', 'package.json']
     expect([...kinds].filter((kind) => !kind.startsWith('templates/')).toSorted()).toEqual(
-      [...others, 'dist/*.d.ts', 'dist/*.js', 'dist/*.sql'].toSorted(),
+      [...others, 'dist/*.css', 'dist/*.d.ts', 'dist/*.js', 'dist/*.sql', 'dist/*.svg'].toSorted(),
     )
     expect(files.filter((file) => /\/(?:demo|test|bench)s?\//.test(file))).toEqual([])
     const declarations = files.filter((file) => file.endsWith('.d.ts'))
@@ -141,6 +141,18 @@ describe('in a folder with the package, a handler and no settings', () => {
   test('npx holdfast serve receives an event that Stripe has signed, and runs the handler with its own dependencies', async () => {
     const service = await startProgram(['npx', 'holdfast', 'serve'], project, settings, true)
     await receivesStripe(service, 'cs_npx')
+    await service.stop()
+  })
+
+  test('its console has its style sheet, its scripts and its icon', async () => {
+    const service = await startProgram(['npx', 'holdfast', 'serve'], project, settings, true)
+    const page = await (await fetch(`${service.opsUrl}/console`)).text()
+    const urls = [...page.matchAll(/(?:href|src)="([^"]*assets[^"]*)"/g)].map(([, url = '']) =>
+      url.replaceAll('&#x2F;', '/'),
+    )
+    const answers = await Promise.all(urls.map(async (url) => (await fetch(`${service.opsUrl}${url}`)).status))
+    expect(answers.length).toBeGreaterThanOrEqual(5)
+    expect(new Set(answers)).toEqual(new Set([200]))
     await service.stop()
   })
 
