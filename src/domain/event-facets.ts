@@ -1,3 +1,4 @@
+import type { DeliverySummary } from './delivery.ts'
 import { HoldfastError } from './errors.ts'
 import type { EventFilter } from './event-filter.ts'
 import { type EventOutcome, OUTCOMES_BY_RANK } from './outcome.ts'
@@ -5,6 +6,8 @@ import { type EventOutcome, OUTCOMES_BY_RANK } from './outcome.ts'
 /** Events that are counted of one outcome, and names that are suggested, at most. */
 export const MAX_COUNTED = 10_000
 export const MAX_SUGGESTED = 20
+/** Deliveries of all events together that `deliveriesOf` reads. */
+export const MAX_DELIVERIES_OF = 512
 
 /** `more`: there may be more events than were counted. */
 export interface CappedCount {
@@ -13,8 +16,13 @@ export interface CappedCount {
 }
 export type OutcomeCounts = Readonly<Record<EventOutcome, CappedCount>>
 
-/** What there is to choose from in the list of events. */
+/** What a list of events shows beside the events: what there is to choose from, and what became of each. */
 export interface EventFacets {
+  /**
+   * The deliveries of these events (some tens of them), at most `MAX_DELIVERIES_OF`, those of one event in order, without
+   * the ids of their causes. An event that is not there, or lies on a damaged page, has none.
+   */
+  deliveriesOf(uids: readonly string[]): Promise<readonly DeliverySummary[]>
   /** How many events of a filter have each outcome, by a bounded number of events. Rejects with `invalid_request` for a filter on payloads or on the outcome. */
   countByOutcome(filter: EventFilter): Promise<OutcomeCounts>
   /** Names of sources or types that stored events have, in order, at most `MAX_SUGGESTED`. */

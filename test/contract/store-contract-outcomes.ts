@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { EventFilter } from '../../src/domain/event-filter.ts'
+import { newUid } from '../../src/domain/names.ts'
 import type { EventOutcome } from '../../src/domain/outcome.ts'
 import type { Fixture } from './store-contract.ts'
 import { allPages, claimRequest, codeOf, expectAll, newEvent, START_MS, settlement } from './store-samples.ts'
@@ -78,6 +79,17 @@ function describeOutcome({ store, pass }: Fixture): void {
         Object.fromEntries(FATES.map(({ id, outcome }) => [id, outcome])),
       )
       for (const { uid, outcome } of items) expect(await store().event(uid)).toMatchObject({ outcome })
+    })
+
+    test('stands beside the deliveries of the events of a page, which are read together', async () => {
+      await fill()
+      const { items } = await store().events({}, { limit: 50 })
+      const found = await store().facets.deliveriesOf(items.map(({ uid }) => uid))
+      for (const { uid } of items) {
+        const alone = (await store().event(uid))?.deliveries.map(({ history: _, cause: __, ...delivery }) => delivery)
+        expect(found.filter(({ eventUid }) => eventUid === uid)).toEqual(alone)
+      }
+      expect(await store().facets.deliveriesOf([newUid()])).toEqual([])
     })
 
     test('filters the list, the last to arrive first', async () => {

@@ -3,13 +3,15 @@ import {
   countsOfNewest,
   type EventFacets,
   MAX_COUNTED,
+  MAX_DELIVERIES_OF,
   MAX_SUGGESTED,
 } from '../../domain/event-facets.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
+import { type DeliveryOfEvent, deliverySummaryOf, MAX_DELIVERIES_PER_EVENT } from '../shared/deliveries.ts'
 import { type Condition, MAX_DELIVERIES_READ } from '../shared/list-pages.ts'
 import { DRIVEN_APART, END_OF_KEYS, OUTCOME_RANK } from '../shared/outcomes.ts'
 import { type Connections, select, type Value } from './connections.ts'
-import { escapeText } from './escape-text.ts'
+import { escapeText, isUuid } from './escape-text.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 import type { Operations } from './open-operations.ts'
 import { createSearchOutcomes } from './search-outcomes.ts'
@@ -36,6 +38,14 @@ const TYPES = {
       ), found.n + 1 FROM found WHERE starts_with(found.name, $1) AND found.n < ${MAX_SUGGESTED}
     ) SELECT DISTINCT name FROM found WHERE starts_with(name, $1) ORDER BY name LIMIT ${MAX_SUGGESTED}`,
 }
+const DELIVERIES = {
+  name: 'deliveries-of-events',
+  text: `
+    SELECT e.uid, e.source, e.type, d.* FROM event AS e CROSS JOIN LATERAL (
+      SELECT key, handler, state, due_at, attempts, last_error FROM delivery
+      WHERE key BETWEEN e.key * ${MAX_DELIVERIES_PER_EVENT} AND e.key * ${MAX_DELIVERIES_PER_EVENT} + ${MAX_DELIVERIES_PER_EVENT - 1} ORDER BY key LIMIT ${MAX_DELIVERIES_OF}
+    ) AS d WHERE e.uid = ANY ($1::uuid[]) LIMIT ${MAX_DELIVERIES_OF}`,
+}
 
 export function createEventFacets(connections: Connections, operations: Operations): EventFacets {
   const byOutcome = createSearchOutcomes(connections)
@@ -43,6 +53,11 @@ export function createEventFacets(connections: Connections, operations: Operatio
     (await connections.run<{ name: string }>('read', SOURCES, [prefix])).map(({ name }) => name)
 
   return {
+    deliveriesOf: operations.while(async (uids: readonly string[]) => {
+      const rows = await connections.run<DeliveryOfEvent>('read', DELIVERIES, [uids.filter(isUuid)])
+      return rows.map((row) => deliverySummaryOf(row, row))
+    }),
+
     countByOutcome: operations.while(async (filter: EventFilter) => {
       checkEventFilter(filter)
       checkCountedFilter(filter)

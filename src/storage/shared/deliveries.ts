@@ -78,6 +78,9 @@ export type DeliveryRow = Readonly<{
   cause_id?: string | null
 }>
 
+/** A delivery with what is named of its event. */
+export type DeliveryOfEvent = DeliveryRow & Readonly<{ uid: string; source: string; type: string }>
+
 export const deliverySummaryOf = (
   row: DeliveryRow,
   event: { readonly uid: string; readonly source: string; readonly type: string },

@@ -21,6 +21,7 @@ export function callPayloadIndex(threads: StoreThreads): PayloadIndex {
 }
 
 export const callEventFacets = (threads: StoreThreads): EventFacets => ({
+  deliveriesOf: async (uids) => threads.refusing() ?? threads.reads.call('deliveriesOf', uids),
   countByOutcome: async (filter) => threads.refusing() ?? threads.reads.call('countByOutcome', filter),
   namesWith: async (field, prefix) => threads.refusing() ?? threads.reads.call('namesWith', field, prefix),
 })

@@ -1,14 +1,18 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { DeliverySummary } from '../../domain/delivery.ts'
 import {
   checkCountedFilter,
   countsOfNewest,
   MAX_COUNTED,
+  MAX_DELIVERIES_OF,
   MAX_SUGGESTED,
   type OutcomeCounts,
 } from '../../domain/event-facets.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
+import { type DeliveryOfEvent, deliverySummaryOf, MAX_DELIVERIES_PER_EVENT } from '../shared/deliveries.ts'
 import { MAX_DELIVERIES_READ } from '../shared/list-pages.ts'
 import { DRIVEN_APART, END_OF_KEYS, OUTCOME_RANK } from '../shared/outcomes.ts'
+import { unlessDamaged } from './errors.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 import { prepareSearchOutcomes } from './search-outcomes.ts'
 import { StatementCache } from './statement-cache.ts'
@@ -28,6 +32,11 @@ const TYPES = `
       SELECT type FROM event WHERE event.source = found.source AND type > found.name ORDER BY type LIMIT 1
     ), n + 1 FROM found WHERE substr(found.name, 1, length(?1)) = ?1 AND n < ${MAX_SUGGESTED}
   ) SELECT DISTINCT name FROM found WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name LIMIT ${MAX_SUGGESTED}`
+const DELIVERIES = `
+  SELECT e.uid, e.source, e.type, d.key, d.handler, d.state, d.due_at, d.attempts, d.last_error
+  FROM json_each(?) AS j CROSS JOIN event AS e ON e.uid = j.value
+  CROSS JOIN delivery AS d ON d.key BETWEEN e.key * ${MAX_DELIVERIES_PER_EVENT} AND e.key * ${MAX_DELIVERIES_PER_EVENT} + ${MAX_DELIVERIES_PER_EVENT - 1}
+  LIMIT ${MAX_DELIVERIES_OF}`
 /** Sources whose types are looked up. */
 const MAX_SOURCES = 256
 
@@ -36,8 +45,14 @@ export function prepareEventFacets(db: DatabaseSync) {
   const byOutcome = prepareSearchOutcomes(statements)
   const sources = db.prepare(`${SOURCES} LIMIT ${MAX_SOURCES}`)
   const types = db.prepare(TYPES)
+  const deliveries = db.prepare(DELIVERIES)
 
   return {
+    deliveriesOf(uids: readonly string[]): readonly DeliverySummary[] {
+      const rows = unlessDamaged(() => deliveries.all(JSON.stringify(uids)) as DeliveryOfEvent[]) ?? []
+      return rows.map((row) => deliverySummaryOf(row, row))
+    },
+
     countByOutcome(filter: EventFilter): OutcomeCounts {
       checkEventFilter(filter)
       checkCountedFilter(filter)

@@ -146,6 +146,7 @@ export interface ReaderOperations {
   /** As `events`; undefined if bodies of many events have to be read. */
   indexedEvents(filter: EventFilter, page: PageRequest): SearchPage<EventSummary> | undefined
   indexedPaths(): readonly IndexedPath[]
+  deliveriesOf(uids: readonly string[]): readonly DeliverySummary[]
   countByOutcome(filter: EventFilter): OutcomeCounts
   namesWith(field: 'source' | 'type', prefix: string): readonly string[]
   indexBatch(): IndexBatch | undefined
