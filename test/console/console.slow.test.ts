@@ -12,7 +12,7 @@ test('an operator signs in, finds the event that failed by a text in its payload
   const { page } = await open()
   await signIn(page, scene.opsUrl)
   await page.getByRole('link', { name: 'Events' }).first().click()
-  await page.getByRole('searchbox').fill('bicycle')
+  await page.getByLabel('Find events').fill('bicycle')
   await page.keyboard.press('Enter')
   await page.getByRole('link', { name: 'invoice.paid' }).click()
   await expect

@@ -69,7 +69,10 @@ export class ConsoleRoutes {
       const visit = await this.#visit(request)
       const shown = await show(visit)
       if (typeof shown === 'string') return reply.redirect(shown, 303)
-      return reply.type(HTML).send(page(visit.frame, shown).toString())
+      return reply
+        .code(shown.status ?? 200)
+        .type(HTML)
+        .send(page(visit.frame, shown).toString())
     })
   }
 

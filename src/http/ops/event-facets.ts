@@ -18,15 +18,18 @@ const SuggestQuery = Type.Object(
   { additionalProperties: false },
 )
 
-interface Facets {
+/** What names are suggested from. */
+export interface Facets {
   readonly store: { readonly facets: EventFacets; readonly payloadIndex: PayloadIndex }
   readonly handlers: () => readonly HandlerDefinition[]
   /** The configured ones. */
   readonly sources: () => readonly { readonly name: string }[]
 }
 
-export function registerEventFacets(app: OpsApp, { store, handlers, sources }: Facets): void {
+export function registerEventFacets(app: OpsApp, facets: Facets): void {
+  const { store } = facets
   const tags = ['events']
+  const suggested = createSuggest(facets)
   app.get(
     '/v1/events/counts',
     {
@@ -51,10 +54,15 @@ export function registerEventFacets(app: OpsApp, { store, handlers, sources }: F
         response: { 200: SuggestionsSchema },
       },
     },
-    async ({ query }, reply) => reply.send({ items: [...(await suggested(query))] }),
+    async ({ query }, reply) => reply.send({ items: [...(await suggested(query.field, query.prefix))] }),
   )
+}
 
-  async function suggested({ field, prefix = '' }: Static<typeof SuggestQuery>): Promise<readonly string[]> {
+type SuggestedField = Static<typeof SuggestQuery>['field']
+
+/** Gives names that exist, and begin with the prefix, at most `MAX_SUGGESTED`. */
+export function createSuggest({ store, handlers, sources }: Facets) {
+  async function suggested(field: SuggestedField, prefix = ''): Promise<readonly string[]> {
     if (field === 'type') return store.facets.namesWith(field, prefix)
     return [...new Set(await namesOf(field, prefix))]
       .filter((name) => name.startsWith(prefix))
@@ -67,4 +75,5 @@ export function registerEventFacets(app: OpsApp, { store, handlers, sources }: F
     if (field === 'path') return (await store.payloadIndex.indexedPaths()).map(({ path }) => path)
     return [...(await store.facets.namesWith(field, prefix)), ...sources().map(({ name }) => name)]
   }
+  return suggested
 }

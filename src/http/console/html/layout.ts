@@ -51,6 +51,8 @@ export interface Page {
   /** Text of others may be in it. */
   readonly title: string
   readonly content: Html
+  /** Of the answer, if it is not 200: a search that is not understood, for example. */
+  readonly status?: number
 }
 
 export const page = (frame: Frame, { section, title, content }: Page): Html => html`<!doctype html>

@@ -5,6 +5,8 @@ type OnPhone = 'start' | 'end' | 'wide' | 'gone'
 
 export interface Column<Row> {
   readonly title: string
+  /** The title is only for those who do not see the table. */
+  readonly isTitleHidden?: true
   readonly cell: (row: Row) => Html
   readonly kind?: 'number' | 'name' | 'cut' | 'mono' | 'short'
   readonly onPhone?: OnPhone
@@ -16,7 +18,8 @@ export interface Table<Row> {
   readonly columns: readonly Column<Row>[]
   readonly rows: readonly Row[]
   readonly idOf?: (row: Row) => string
-  /** Under the rows. */
+  /** Over the rows, and under them. */
+  readonly head?: Html
   readonly foot?: Html
 }
 
@@ -24,9 +27,9 @@ const CLASSES = { number: 'num', name: 'type', cut: 'cut', mono: 'mono muted now
 const ON_PHONE = { start: '', end: 'end', wide: 'wide', gone: 'off' }
 
 /** A table that is a list of cards on a phone. The roles in it keep it a table for screen readers there. */
-export function table<Row>({ caption, columns, rows, idOf, foot }: Table<Row>): Html {
-  return html`<div class="card"><table class="stackable" role="table"><caption class="hide">${own(caption)}</caption>
-<thead role="rowgroup"><tr role="row">${columns.map(({ title, kind }) => html`<th role="columnheader" scope="col"${when(kind === 'number', () => NUMBER)}>${own(title)}</th>`)}</tr></thead>
+export function table<Row>({ caption, columns, rows, idOf, head, foot }: Table<Row>): Html {
+  return html`<div class="card">${head ?? NOTHING}<table class="stackable" role="table"><caption class="hide">${own(caption)}</caption>
+<thead role="rowgroup"><tr role="row">${columns.map(({ title, isTitleHidden, kind }) => html`<th role="columnheader" scope="col"${when(kind === 'number', () => NUMBER)}>${isTitleHidden ? html`<span class="hide">${own(title)}</span>` : own(title)}</th>`)}</tr></thead>
 <tbody role="rowgroup">${rows.map(
     (row) =>
       html`<tr role="row"${idOf === undefined ? NOTHING : html` id="${own(idOf(row))}"`}>${columns.map((column) => html`<td role="cell" class="${own(classesOf(column))}">${column.cell(row)}</td>`)}</tr>`,

@@ -1,0 +1,179 @@
+import type { DeliverySummary } from '../../../domain/delivery.ts'
+import type { EventSummary } from '../../../domain/event.ts'
+import type { EventFilter } from '../../../domain/event-filter.ts'
+import type { EventOutcome } from '../../../domain/outcome.ts'
+import type { SearchPage } from '../../../domain/page.ts'
+import { between, type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { state } from '../html/marks.ts'
+import { plain, show } from '../html/show.ts'
+import { type Column, table } from '../html/table.ts'
+import { capped, counted, duration, time } from '../html/words.ts'
+import type { Visit } from '../routes.ts'
+import { frozen, queryOf, type SearchWord } from '../search-words.ts'
+import type { Fewer } from './fewer-words.ts'
+
+export interface Found {
+  readonly visit: Visit
+  readonly words: readonly SearchWord[]
+  readonly filter: EventFilter
+  /** Undefined: it is the first page. */
+  readonly cursor: string | undefined
+  readonly page: SearchPage<EventSummary>
+  readonly pageSize: number
+  readonly deliveries: readonly DeliverySummary[]
+  /** If nothing matches: what would with fewer words. */
+  readonly fewer: readonly Fewer[]
+}
+
+/** The URL of the list with these words. */
+export const listUrl = (words: readonly SearchWord[], cursor?: string): string => {
+  const params = new URLSearchParams()
+  const text = queryOf(words)
+  if (text !== '') params.set('q', text)
+  if (cursor !== undefined) params.set('cursor', cursor)
+  return params.size === 0 ? '/console/events' : `/console/events?${params.toString()}`
+}
+
+export const wordOfOutcome = (outcome: EventOutcome): string => (outcome === 'none' ? 'no handler' : outcome)
+
+/** The part of the page that is fetched again as events come. */
+export function list(found: Found): Html {
+  const { page, filter, visit, deliveries } = found
+  if (page.items.length === 0) return empty(found)
+  const of = Map.groupBy(deliveries, ({ eventUid }) => eventUid)
+  return form(
+    visit,
+    table<EventSummary>({
+      caption: 'Events, newest first',
+      rows: page.items,
+      idOf: ({ uid }) => `e-${uid}`,
+      head: when(visit.mayChange, () => bulk(found)),
+      columns: [
+        ...(visit.mayChange ? [SELECTION] : []),
+        {
+          title: 'Received, UTC',
+          kind: 'short',
+          cell: ({ receivedAtMs }) => time(receivedAtMs, visit.nowMs, 'milliseconds'),
+        },
+        {
+          title: 'Outcome',
+          onPhone: 'end',
+          cell: ({ outcome = 'none' }) => state(outcome, own(wordOfOutcome(outcome))),
+        },
+        { title: 'Type', kind: 'name', onPhone: 'wide', cell: (event) => link(event, found) },
+        {
+          title: 'Deliveries',
+          kind: 'cut',
+          onPhone: 'wide',
+          cell: (event) => deliveriesOf(event, of.get(event.uid) ?? [], visit.nowMs),
+        },
+        ...(filter.source === undefined ? [SOURCE] : []),
+        { title: 'Uid', kind: 'mono', onPhone: 'gone', cell: ({ uid }) => html`…${own(uid.slice(-6))}` },
+      ],
+      foot: foot(found),
+    }),
+  )
+}
+
+/** What is selected is asked for on a page of its own, which says how many and what will happen. */
+const form = ({ mayChange }: Visit, content: Html): Html =>
+  mayChange ? html`<form method="get" action="/console/replay" id="selection">${content}</form>` : content
+
+const SELECTION: Column<EventSummary> = {
+  title: 'Select',
+  isTitleHidden: true,
+  cell: ({ uid, type }) =>
+    html`<input type="checkbox" name="uid" value="${own(uid)}" id="s-${own(uid)}" aria-label="Select ${plain(type, 80)}, ${own(uid.slice(-6))}">`,
+}
+
+const SOURCE: Column<EventSummary> = { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) }
+
+/** What can be done with the selected events, and with all that match now: the times of the search are written out, and it has an end. */
+function bulk({ words, filter, visit, cursor }: Found): Html {
+  const q = encodeURIComponent(frozen(words, visit.nowMs))
+  const isDead = filter.outcome === 'dead' && filter.contains === undefined && filter.match === undefined
+  return html`<div class="sel"><span class="picked"><b data-picked>Selected</b> <button class="btn go" type="submit" data-key="r">Replay…</button> <button class="btn" type="submit" formaction="/console/discard">Discard…</button> <button class="btn plain" type="reset">Clear</button></span>
+<span class="rest"><span class="muted">All that match${own(cursor === undefined ? '' : ', on all pages')}:</span> <a class="btn" href="/console/replay?q=${own(q)}" data-key="a">Replay…</a>${when(isDead, () => html` <a class="btn" href="/console/discard?q=${own(q)}">Discard…</a>`)}</span></div>`
+}
+
+/** With the search, so that the page of the event leads to the next one. */
+function link({ uid, type }: EventSummary, { words, cursor }: Found): Html {
+  const params = new URLSearchParams()
+  const text = queryOf(words)
+  if (text !== '') params.set('q', text)
+  if (cursor !== undefined) params.set('cursor', cursor)
+  const search = params.size === 0 ? '' : `?${params.toString()}`
+  return html`<a class="row" href="/console/events/${own(uid)}${own(search)}" id="l-${own(uid)}">${show(type, 80)}</a>`
+}
+
+/** What became of it, in a line: an error first. */
+function deliveriesOf({ status, reasons }: EventSummary, deliveries: readonly DeliverySummary[], nowMs: number): Html {
+  if (deliveries.length === 0)
+    return html`<span class="muted">${own(status)}${reasons[0] === undefined ? NOTHING : html`: ${show(reasons[0], 120)}`}</span>`
+  const isFailed = ({ lastError, state: now }: DeliverySummary): boolean =>
+    lastError !== undefined && now !== 'succeeded'
+  const failed = deliveries.filter(isFailed)
+  const pieces = [
+    ...failed.map(
+      (each) =>
+        html`${show(each.lastError ?? '', 120)} <span class="muted">· ${show(each.handler, 40)}${own(nextOf(each, nowMs))}</span>`,
+    ),
+    ...deliveries.filter((each) => !isFailed(each)).map(quiet),
+  ]
+  return between(pieces, html`<span class="muted"> · </span>`)
+}
+
+function nextOf({ state: now, attempts, dueAtMs }: DeliverySummary, nowMs: number): string {
+  if (now !== 'pending') return attempts > 1 ? ` after ${attempts} attempts` : ''
+  return dueAtMs <= nowMs
+    ? `, attempt ${attempts + 1} now`
+    : `, attempt ${attempts + 1} in ${duration(dueAtMs - nowMs)}`
+}
+
+const quiet = ({ handler, state: now, attempts, waitsForTurn }: DeliverySummary): Html => {
+  const after = attempts > 1 ? ` after ${attempts} attempts` : ''
+  const word = now === 'succeeded' ? after : waitsForTurn ? ' waits for its turn' : ` ${now}`
+  return html`<span class="muted">${show(handler, 40)}${own(word)}</span>`
+}
+
+function foot({ page, pageSize, words, visit, cursor }: Found): Html {
+  const { nextCursor, items } = page
+  const isShort = nextCursor !== undefined && items.length < pageSize
+  const newest = cursor === undefined ? NOTHING : html`<a class="btn" href="${own(listUrl(words))}">Newest</a>`
+  const older =
+    nextCursor === undefined
+      ? NOTHING
+      : html`<a class="btn" rel="next" href="${own(listUrl(words, nextCursor))}">${own(isShort ? 'Search on' : 'Older')}</a>`
+  return html`<div class="foot"><span>${own(counted(items.length, 'event'))}, newest first. ${searched(page, isShort, visit)}</span><span class="bar">${newest}${older}</span></div>`
+}
+
+/** How far was searched. */
+function searched({ nextCursor, scannedUntilMs }: Found['page'], isShort: boolean, { nowMs }: Visit): Html {
+  if (scannedUntilMs !== undefined)
+    return html`Searched back to ${time(scannedUntilMs, nowMs)}; older ones may match too.`
+  if (isShort) return html`Older ones may match too.`
+  return nextCursor === undefined ? html`There are no older ones.` : NOTHING
+}
+
+function empty({ words, page, pageSize, fewer, cursor, visit }: Found): Html {
+  const { nextCursor, scannedUntilMs } = page
+  if (nextCursor !== undefined)
+    return html`<div class="card pad stack"><p>No event matches so far. ${searched(page, page.items.length < pageSize, visit)}</p><p><a class="btn go" rel="next" href="${own(listUrl(words, nextCursor))}">Search on</a></p></div>`
+  const end = scannedUntilMs === undefined ? NOTHING : html` Searched back to ${time(scannedUntilMs, visit.nowMs)}.`
+  if (cursor !== undefined)
+    return html`<div class="card pad stack"><p>No older event matches.${end}</p><p><a class="btn" href="${own(listUrl(words))}">Newest</a></p></div>`
+  if (words.length === 0)
+    return html`<div class="card pad stack"><p>No event has come yet.</p><p class="muted">The pages of the <a href="/console/sources">sources</a> say where a provider sends its webhooks.</p></div>`
+  return html`<div class="card pad stack"><p>No event matches.${end}</p>${
+    fewer.length === 0
+      ? html`<p class="muted">None does with one word less, either.</p>`
+      : html`<ul class="fewer">${fewer.map(without)}</ul>`
+  }</div>`
+}
+
+const without = ({ without: word, words, count }: Fewer): Html =>
+  html`<li>Without <code>${show(word.text, 80)}</code> ${
+    count === undefined
+      ? html`<a href="${own(listUrl(words))}">search again</a>`
+      : html`there ${own(count.count === 1 && !count.more ? 'is' : 'are')} <a href="${own(listUrl(words))}">${own(capped(count))}</a>`
+  }</li>`
