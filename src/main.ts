@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import type { Holdfast } from './app/app.ts'
 import { readConfig } from './app/config.ts'
-import { environmentReader, readClientEnvironment, readEnvironment } from './app/environment.ts'
+import { completed, environmentReader, readClientEnvironment, readEnvironment } from './app/environment.ts'
 import { HangUp } from './app/hang-up.ts'
 import { type Reread, rereadConfig } from './app/reread.ts'
 import { ConfigurationError, EXIT_CONFIGURATION, messageOf } from './domain/errors.ts'
@@ -70,7 +70,7 @@ async function backUp(request: BackupRequest): Promise<BackupOutcome> {
 async function serve(command: 'serve' | 'dev'): Promise<void> {
   const hangUp = new HangUp()
   const current = environmentReader()
-  const environment = () => (command === 'dev' ? { LOG_FORMAT: 'pretty', ...current() } : current())
+  const environment = () => (command === 'dev' ? completed(current(), { LOG_FORMAT: 'pretty' }) : current())
   const read = readConfig(environment())
   const { startHoldfast } = await import('./app/app.ts')
   const { startDev } = await import('./app/dev.ts')

@@ -2,6 +2,7 @@ import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { type Config, DEDUPE_MODES, type LogStyle, ROLES, type SourceConfig } from '../domain/config.ts'
+import type { SettingInForce } from '../domain/configuration.ts'
 import { messageOf } from '../domain/errors.ts'
 import { MAX_RETRY_ATTEMPTS, MAX_TASK_MS, MAX_TIMER_MS } from '../domain/limits.ts'
 import { MAX_KEYS } from '../domain/payload-index.ts'
@@ -9,6 +10,7 @@ import { faultOfPath, plainPath } from '../domain/payload-match.ts'
 import { databaseFile, databaseUrlFaults, namesPostgres } from '../storage/shared/database-url.ts'
 import { type Environment, EnvironmentReader } from './environment.ts'
 import { readOpsAccess } from './ops-access.ts'
+import { settingsInForce } from './settings.ts'
 import { unreadNames } from './unread-names.ts'
 
 export interface ReadConfig {
@@ -18,6 +20,8 @@ export interface ReadConfig {
   readonly warnings: readonly string[]
   /** Each setting that is set → SHA-256 of its value. Two configurations differ in the settings whose digests differ. */
   readonly digests: ReadonlyMap<string, string>
+  /** All settings that there are, without the secret values. */
+  readonly settings: readonly SettingInForce[]
   /** The files from which values were read. */
   readonly files: readonly string[]
   /** Settings that have changed since the start, and that only a restart can change. */
@@ -42,9 +46,9 @@ export function readConfig(
 ): ReadConfig {
   const env = new EnvironmentReader(environment)
   const publicUrl = env.url('PUBLIC_URL')
-  const publicHost = env.text('HOST') ?? '0.0.0.0'
+  const publicHost = env.text('HOST', '0.0.0.0')
   const publicPort = env.integer('PORT', 8080, 0, 65_535)
-  const opsHost = env.text('OPS_HOST') ?? '127.0.0.1'
+  const opsHost = env.text('OPS_HOST', '127.0.0.1')
   const opsPort = env.integer('OPS_PORT', 8081, 0, 65_535)
   if (publicPort === opsPort && publicPort !== 0 && (publicHost === opsHost || isAny(publicHost) || isAny(opsHost)))
     env.fault(`PORT and OPS_PORT are both ${publicPort}: each listener needs its own`)
@@ -57,13 +61,14 @@ export function readConfig(
       'REQUIRE_HTTPS needs TRUST_PROXY: this service speaks plain HTTP, and only a proxy can tell what came by https',
     )
   }
-  const databaseUrl = env.text('DATABASE_URL') ?? DEFAULT_DATABASE_URL
+  const databaseUrl = env.text('DATABASE_URL', DEFAULT_DATABASE_URL)
   for (const fault of databaseUrlFaults(databaseUrl)) env.fault(fault)
-  const role = ROLES.find((each) => each === (env.text('ROLE') ?? 'all'))
-  if (role === undefined) env.fault(`ROLE is ${env.text('ROLE')}, not all, ingest or worker`)
+  const roleName = env.text('ROLE', 'all')
+  const role = ROLES.find((each) => each === roleName)
+  if (role === undefined) env.fault(`ROLE is ${roleName}, not all, ingest or worker`)
   else if (role !== 'all' && !namesPostgres(databaseUrl))
     env.fault(`ROLE=${role} needs PostgreSQL: the embedded store has one process`)
-  const logLevel = env.text('LOG_LEVEL') ?? 'info'
+  const logLevel = env.text('LOG_LEVEL', 'info')
   if (!LOG_LEVELS.includes(logLevel)) env.fault(`LOG_LEVEL is ${logLevel}, not one of ${LOG_LEVELS.join(', ')}`)
 
   const config: Config = {
@@ -77,17 +82,13 @@ export function readConfig(
     databaseUrl,
     role: role ?? 'all',
     ...readSources(env, databaseUrl),
-    handlersDir: modulesDir(env, 'HANDLERS_DIR', join(directory, 'handlers')) ?? SHIPPED_HANDLERS,
+    handlersDir: modulesDir(env, 'HANDLERS_DIR', join(directory, 'handlers'), SHIPPED_HANDLERS) ?? SHIPPED_HANDLERS,
     providersDir: modulesDir(env, 'PROVIDERS_DIR', join(directory, 'providers')),
     handlerProcesses: env.integer('HANDLER_PROCESSES', 2, 1, 64),
     handlerConcurrency: env.integer('HANDLER_CONCURRENCY', 16, 1, 1_024),
     handlerTimeoutMs: env.integer('HANDLER_TIMEOUT_MS', 30_000, 1, MAX_TIMER_MS),
     handlerMemoryMb: env.integer('HANDLER_MEMORY_MB', 512, 128, 1_048_576),
-    retry: {
-      maxAttempts: env.integer('RETRY_MAX_ATTEMPTS', 12, 1, MAX_RETRY_ATTEMPTS),
-      baseMs: env.integer('RETRY_BASE_MS', 1_000, 0, MAX_TIMER_MS),
-      capMs: env.integer('RETRY_CAP_MS', 3_600_000, 0, MAX_TIMER_MS),
-    },
+    retry: readRetry(env),
     taskMaxWaitMs: env.integer('TASK_MAX_WAIT_MS', 300_000, 0, MAX_TASK_MS),
     taskDeadlineMs: env.integer('TASK_DEADLINE_MS', 86_400_000, 1, MAX_TASK_MS),
     pollIntervalMs: env.integer('POLL_INTERVAL_MS', 5_000, 10, MAX_TIMER_MS),
@@ -101,19 +102,36 @@ export function readConfig(
     logStyle: readLogStyle(env, output, environment.FORCE_COLOR),
   }
   const unread = unreadNames(environment, env.settings, config.sources)
-  const { faults, digests } = env
-  return { config, faults, warnings: [...env.warnings, ...unread], digests, files: [...env.files], needRestart: [] }
+  return { config, warnings: [...env.warnings, ...unread], needRestart: [], ...readBy(env, config) }
 }
 
-/** The folder that the variable names, which may be missing; or else the usual one, if it is there. */
-function modulesDir(env: EnvironmentReader, variable: string, usual: string): string | undefined {
+const readBy = (
+  { faults, digests, files, given }: EnvironmentReader,
+  { sources }: Config,
+): Pick<ReadConfig, 'faults' | 'digests' | 'files' | 'settings'> => ({
+  faults,
+  digests,
+  files: [...files],
+  settings: settingsInForce(given.values(), sources),
+})
+
+const readRetry = (env: EnvironmentReader): Config['retry'] => ({
+  maxAttempts: env.integer('RETRY_MAX_ATTEMPTS', 12, 1, MAX_RETRY_ATTEMPTS),
+  baseMs: env.integer('RETRY_BASE_MS', 1_000, 0, MAX_TIMER_MS),
+  capMs: env.integer('RETRY_CAP_MS', 3_600_000, 0, MAX_TIMER_MS),
+})
+
+/** The folder that the variable names, which may be missing; or else the usual one, if it is there; or else `shipped`. */
+function modulesDir(env: EnvironmentReader, variable: string, usual: string, shipped?: string): string | undefined {
   const named = env.text(variable)
   if (named !== undefined) return resolve(dirname(usual), named)
-  if (statSync(usual, { throwIfNoEntry: false })?.isDirectory() === true) return usual
+  const isThere = statSync(usual, { throwIfNoEntry: false })?.isDirectory() === true
+  env.otherwise(variable, isThere ? usual : (shipped ?? 'none'))
+  if (isThere) return usual
   // Without this fault Holdfast would run without the user's modules, and say nothing.
   if (lstatSync(usual, { throwIfNoEntry: false })?.isSymbolicLink() === true)
     env.fault(`${usual} is a symbolic link that leads to no folder`)
-  return undefined
+  return shipped
 }
 
 /** Node knows whether a terminal can show colours, and what its user wants (`NO_COLOR`, `FORCE_COLOR`); other outputs have no `hasColors`. */
@@ -165,6 +183,7 @@ const SOURCE_NAME = /^[a-z0-9-]{1,64}$/
 
 function readSources(env: EnvironmentReader, databaseUrl: string): Pick<Config, 'sources' | 'generatedSecretFile'> {
   const names = env.list('SOURCES') ?? [DEFAULT_SOURCE]
+  env.otherwise('SOURCES', DEFAULT_SOURCE)
   if (names.length === 0) env.fault('SOURCES names no source')
   const sources = [...new Set(names)].filter((name) => {
     if (!SOURCE_NAME.test(name)) env.fault(`SOURCES: ${JSON.stringify(name)} is not a name of a-z, 0-9 and -`)
@@ -205,16 +224,18 @@ function readSource(
   makesSecret: boolean,
 ): SourceConfig {
   const variable = variableOf(name)
-  const provider = env.text(`${variable}_PROVIDER`) ?? name
+  const provider = env.text(`${variable}_PROVIDER`, name)
   const given = env.secrets(`${variable}_SECRET`)
   const isDefault = given === undefined && name === DEFAULT_SOURCE && provider === DEFAULT_SOURCE
-  const secrets = given ?? (isDefault && secretFile !== undefined ? readSecretFile(secretFile, env) : undefined)
+  const secrets =
+    given ?? (isDefault && secretFile !== undefined ? readSecretFile(secretFile, env, `${variable}_SECRET`) : undefined)
   if (secrets === undefined && !makesSecret)
     env.fault(
       `${variable}_SECRET is not set: source ${name} would accept anything${isDefault && secretFile !== undefined ? ADVICE : ''}`,
     )
   if (given?.includes('')) env.fault(`${variable}_SECRET holds an empty secret`)
   const types = env.list(`${variable}_TYPES`) ?? ['*']
+  env.otherwise(`${variable}_TYPES`, '*')
   if (types.includes('')) env.fault(`${variable}_TYPES holds an empty pattern`)
   const apiKey = env.text(`${variable}_API_KEY`)
   if (apiKey !== undefined && !/^[\x20-\x7e]+$/.test(apiKey))
@@ -227,11 +248,17 @@ function readSource(
     keys: readKeys(env, `${variable}_KEYS`),
     redeliveryReplaysDead: env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`),
     apiUrl: env.url(`${variable}_API_URL`),
-    expectEvery: env.duration(`${variable}_EXPECT_EVERY`, ['off']) ?? 'learned',
+    expectEvery: readExpectEvery(env, `${variable}_EXPECT_EVERY`),
     provider,
     secrets: (secrets ?? []).filter((secret) => secret !== ''),
     types: types.filter((type) => type !== ''),
   }
+}
+
+function readExpectEvery(env: EnvironmentReader, name: string): SourceConfig['expectEvery'] {
+  const given = env.duration(name, ['off'])
+  env.otherwise(name, 'learned')
+  return given ?? 'learned'
 }
 
 function readKeys(env: EnvironmentReader, name: string): readonly string[] {
@@ -242,9 +269,10 @@ function readKeys(env: EnvironmentReader, name: string): readonly string[] {
 }
 
 /** Undefined if there is no such file. */
-function readSecretFile(file: string, env: EnvironmentReader): readonly string[] | undefined {
+function readSecretFile(file: string, env: EnvironmentReader, name: string): readonly string[] | undefined {
   try {
     const secret = readFileSync(file, 'utf8').trim()
+    env.readFrom(file, name, secret)
     if (secret === '') env.fault(`${file} is empty: remove it, and a new secret is made`)
     return [secret]
   } catch (error) {

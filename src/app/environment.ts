@@ -1,11 +1,22 @@
 import { hash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { DAY_MS, durationMs } from '../domain/clock.ts'
+import type { SettingOrigin } from '../domain/configuration.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Environment → the names of its variables that `.env` gave. */
+const FROM_FILE = new WeakMap<Environment, ReadonlySet<string>>()
+
+/** The environment, with variables that count if it does not set them. */
+export function completed(environment: Environment, defaults: Environment): Environment {
+  const both = { ...defaults, ...environment }
+  FROM_FILE.set(both, FROM_FILE.get(environment) ?? new Set())
+  return both
+}
 
 const FILE = '.env'
 
@@ -65,13 +76,28 @@ function readFile(path: string): Environment {
 function settingsOf(own: Environment, file: Environment): Environment {
   const names = Object.keys(own).filter((name) => isSet(own[name]))
   const others = names.map((name) => (name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`))
-  return { ...without(file, others), ...own }
+  const kept = without(file, others)
+  const both = { ...kept, ...own }
+  FROM_FILE.set(both, new Set(Object.keys(kept).filter((name) => own[name] === undefined)))
+  return both
 }
 
 const isSet = (value: string | undefined): boolean => value !== undefined && value !== ''
 
 const without = (variables: Environment, names: readonly string[]): Environment =>
   Object.fromEntries(Object.entries(variables).filter(([name]) => !names.includes(name)))
+
+/** A setting that was asked for, with what was found. */
+export interface GivenSetting {
+  readonly name: string
+  readonly from: SettingOrigin
+  /** The path of the file that `X_FILE` names. */
+  readonly file?: string
+  /** As it was given, or else the default. May be secret. */
+  readonly value: string | undefined
+  /** When the file was last written. */
+  readonly changedAtMs?: number
+}
 
 const MIN_DURATION_MS = 60_000
 const MAX_DURATION_MS = 366 * DAY_MS
@@ -86,6 +112,8 @@ export class EnvironmentReader {
   readonly digests = new Map<string, string>()
   /** The absolute paths of the files that variables `X_FILE` name. */
   readonly files = new Set<string>()
+  /** By name. */
+  readonly given = new Map<string, GivenSetting>()
   readonly #environment: Environment
 
   constructor(environment: Environment) {
@@ -112,7 +140,27 @@ export class EnvironmentReader {
     this.settings.add(name)
     const value = this.#valueOrFile(name)
     if (value !== undefined) this.digests.set(name, hash('sha256', value))
+    this.given.set(name, this.#givenOf(name, value))
     return value
+  }
+
+  #givenOf(name: string, value: string | undefined): GivenSetting {
+    if (value === undefined || value.trim() === '') return { name, from: 'default', value: undefined }
+    const file = this.#environment[`${name}_FILE`]
+    if (file !== undefined && file !== '') return ofFile(name, file, value)
+    const from = FROM_FILE.get(this.#environment)?.has(name) === true ? '.env' : 'environment'
+    return { name, from, value: value.trim() }
+  }
+
+  /** Says what is used if the setting is not set. */
+  otherwise(name: string, value: string): void {
+    const given = this.given.get(name)
+    if (given === undefined || given.from === 'default') this.given.set(name, { name, from: 'default', value })
+  }
+
+  /** Says that the value came from a file that no variable names. */
+  readFrom(file: string, name: string, value: string): void {
+    this.given.set(name, ofFile(name, file, value))
   }
 
   #valueOrFile(name: string): string | undefined {
@@ -130,9 +178,13 @@ export class EnvironmentReader {
     }
   }
 
-  text(name: string): string | undefined {
+  text(name: string): string | undefined
+  text(name: string, fallback: string): string
+  text(name: string, fallback?: string): string | undefined {
     const value = this.#raw(name)?.trim()
-    return value === '' ? undefined : value
+    if (value !== undefined && value !== '') return value
+    if (fallback !== undefined) this.otherwise(name, fallback)
+    return fallback
   }
 
   list(name: string): readonly string[] | undefined {
@@ -148,6 +200,7 @@ export class EnvironmentReader {
 
   integer(name: string, fallback: number, min: number, max: number): number {
     const text = this.text(name)
+    this.otherwise(name, String(fallback))
     if (text === undefined) return fallback
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
     if (value >= min && value <= max) return value
@@ -170,7 +223,9 @@ export class EnvironmentReader {
   }
 
   flag(name: string): boolean {
-    return this.optionalFlag(name) ?? false
+    const value = this.optionalFlag(name)
+    this.otherwise(name, 'false')
+    return value ?? false
   }
 
   optionalFlag(name: string): boolean | undefined {
@@ -182,7 +237,7 @@ export class EnvironmentReader {
 
   /** One of these words; the first if the variable is not set. */
   word<Word extends string>(name: string, words: readonly [Word, ...Word[]]): Word {
-    const text = this.text(name) ?? words[0]
+    const text: string = this.text(name, words[0])
     const found = words.find((word) => word === text)
     if (found === undefined) this.fault(`${name} is ${text}, not ${words.join(' or ')}`)
     return found ?? words[0]
@@ -197,4 +252,10 @@ export class EnvironmentReader {
     this.fault(`${name} is not an http(s) URL without credentials and query`)
     return undefined
   }
+}
+
+function ofFile(name: string, file: string, value: string): GivenSetting {
+  const path = resolve(file)
+  const changedAtMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs
+  return { name, from: 'file', file: path, value: value.trim(), ...(changedAtMs !== undefined && { changedAtMs }) }
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { attemptsOf, type Config } from '../domain/config.ts'
+import type { Configuration } from '../domain/configuration.ts'
 import { ConfigurationError } from '../domain/errors.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { WebhookManager } from '../domain/webhook-manager.ts'
@@ -79,7 +80,7 @@ export function publicListenerOf(service: Service, reloader: Reloader, phase: Ph
 }
 
 /** What both the ops API and the console have. */
-type OpsPorts = Omit<ConsolePorts, 'clock' | 'day' | 'replicas'>
+type OpsPorts = Omit<ConsolePorts, 'clock' | 'day' | 'replicas' | 'configuration'>
 
 /** The listener for operators. */
 export function opsListenerOf(
@@ -123,11 +124,17 @@ export function opsListenerOf(
       clock,
       day: monitoring.readDay,
       replicas: replicas === undefined ? undefined : () => replicas.running(),
+      configuration: () => configurationOf(reloader),
     }),
     metrics,
     metricsOpen: config.metricsOpen,
     readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
   })
+}
+
+function configurationOf({ current: { parts }, last }: Reloader): Configuration {
+  const { settings, needRestart, warnings } = parts
+  return { settings, needRestart, warnings, lastReload: last }
 }
 
 /** The tokens and host names of the configuration in use. The same object until a reload. */

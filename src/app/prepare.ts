@@ -22,7 +22,7 @@ import { type BuiltSources, buildSources } from './sources.ts'
 import { misspeltTypes } from './unknown-types.ts'
 
 /** The parts of the service that the configuration names, loaded and checked, without the store. */
-export interface ServiceParts extends Pick<ReadConfig, 'digests' | 'files' | 'needRestart'> {
+export interface ServiceParts extends Pick<ReadConfig, 'digests' | 'files' | 'needRestart' | 'settings'> {
   readonly config: Config
   readonly sources: ReadonlyMap<string, Source>
   readonly handlers: readonly HandlerDefinition[]
@@ -147,7 +147,12 @@ export function withGeneratedSecret(read: ReadConfig, log: Logger): ReadConfig {
   try {
     const secrets = [generateSecret(file)]
     log.info({ source: source.name, file }, 'made a secret for a service without configuration')
-    return { ...read, config: { ...config, sources: [{ ...source, secrets }] } }
+    const settings = read.settings.map((each) =>
+      each.name === `${source.variable}_SECRET`
+        ? { ...each, from: 'file' as const, file, secret: { count: 1, changedAtMs: Date.now() } }
+        : each,
+    )
+    return { ...read, config: { ...config, sources: [{ ...source, secrets }] }, settings }
   } catch (error) {
     const fault = `${source.variable}_SECRET is not set, and ${file} cannot be written: ${messageOf(error)}`
     return { ...read, faults: [...faults, fault] }

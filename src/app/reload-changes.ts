@@ -1,7 +1,7 @@
 import type { SourceConfig } from '../domain/config.ts'
 import type { ChangedSource, ReloadChanges } from '../domain/reload.ts'
 import type { ServiceParts } from './prepare.ts'
-import { isFixedAtStart } from './reread.ts'
+import { isFixedAtStart } from './settings.ts'
 
 type Compared = Pick<ServiceParts, 'config' | 'digests' | 'handlers' | 'needRestart'>
 

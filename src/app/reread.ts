@@ -1,23 +1,8 @@
 import { existsSync } from 'node:fs'
-import type { Config } from '../domain/config.ts'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import { type ReadConfig, readConfig } from './config.ts'
 import type { Environment } from './environment.ts'
-
-/** The settings that only a restart can change, and the text that gives each its present value. */
-const AT_START: Readonly<Record<string, (config: Config) => string>> = {
-  HOST: ({ publicHost }) => publicHost,
-  PORT: ({ publicPort }) => String(publicPort),
-  OPS_HOST: ({ opsHost }) => opsHost,
-  OPS_PORT: ({ opsPort }) => String(opsPort),
-  METRICS_OPEN: ({ metricsOpen }) => String(metricsOpen),
-  DATABASE_URL: ({ databaseUrl }) => databaseUrl,
-  ROLE: ({ role }) => role,
-  SHUTDOWN_GRACE_MS: ({ shutdownGraceMs }) => String(shutdownGraceMs),
-  LOG_FORMAT: ({ logStyle }) => (logStyle === 'json' ? 'json' : 'pretty'),
-}
-
-export const isFixedAtStart = (setting: string): boolean => AT_START[setting] !== undefined
+import { AT_START, isFixedAtStart } from './settings.ts'
 
 /** Reads the configuration again, as `rereadConfig` says. `inUse`: that of the last reload that was done, or of the start. */
 export type Reread = (first: ReadConfig, inUse: ReadConfig) => ReadConfig
@@ -53,7 +38,11 @@ function reread(first: ReadConfig, inUse: ReadConfig, now: Environment, director
     (name) => AT_START[name]?.(next.config) !== AT_START[name]?.(first.config),
   )
   const faults = [...new Set([...read.faults, ...next.faults, ...lostSecret(read), ...lostModules(inUse, read)])]
-  return { ...read, config: { ...read.config, logStyle: first.config.logStyle }, faults, needRestart }
+  // The kept values did not come from the environment that was read now. That of `now` knows where the others came from.
+  const settings = next.settings.map((each) =>
+    isFixedAtStart(each.name) ? (first.settings.find(({ name }) => name === each.name) ?? each) : each,
+  )
+  return { ...read, config: { ...read.config, logStyle: first.config.logStyle }, settings, faults, needRestart }
 }
 
 /** A start would make a new secret in place of a generated one that is gone, and all senders would have to get it. */

@@ -138,6 +138,13 @@ const problems = new WeakMap<FastifyRequest, string>()
 /** The end of the `type` of the problem with which the request was answered; undefined: it was not answered with one. */
 export const problemOf = (request: FastifyRequest): string | undefined => problems.get(request)
 
+/** Notes that the caller answers the request with this problem in a form of its own. Gives the status. */
+export function noteProblem(request: FastifyRequest, code: ProblemCode): number {
+  const { slug, status } = PROBLEMS[code]
+  problems.set(request, slug)
+  return status
+}
+
 /** Answers with an RFC 9457 problem. Sent as bytes: to text, Fastify would add a charset, which this media type does not have. */
 export function sendProblem(reply: FastifyReply, code: ProblemCode, details: ProblemDetails = {}): FastifyReply {
   const problem = PROBLEMS[code]

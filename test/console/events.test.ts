@@ -40,6 +40,7 @@ function openConsole(given: Partial<ConsolePorts> = {}): typeof page {
     clock: () => NOW_MS,
     day: async () => ({ sources: new Map(), handlers: new Map() }),
     replicas: undefined,
+    configuration: () => ({ settings: [], needRestart: [], warnings: [], lastReload: { ok: true, succeededAtMs: 0 } }),
     access: () => TOKENS,
     ...given,
   }

@@ -7,6 +7,7 @@ import { prepareAnswer } from './headers.ts'
 import { registerAssets } from './html/assets.ts'
 import { registerAuditPage } from './pages/audit.ts'
 import { registerBulk } from './pages/bulk.ts'
+import { registerConfiguration } from './pages/config.ts'
 import { registerDeadLetters } from './pages/dead.ts'
 import { registerEvent } from './pages/event.ts'
 import { registerEventList } from './pages/events.ts'
@@ -56,6 +57,7 @@ export function createConsole(options: ConsolePorts): Console {
       registerSourcePages(routes, options)
       registerHandlerPages(routes, options)
       registerAuditPage(routes, options)
+      registerConfiguration(routes, options)
       routes.others()
     },
   }

@@ -1,3 +1,4 @@
+import type { Configuration } from '../../domain/configuration.ts'
 import type { RunningReplica } from '../../domain/replica-registry.ts'
 import type { ReadDay } from '../../domain/stats.ts'
 import type { OpsListenerOptions } from '../ops/ops-listener.ts'
@@ -9,6 +10,7 @@ export type ConsolePorts = Omit<
 > & {
   readonly clock: () => number
   readonly day: ReadDay
+  readonly configuration: () => Configuration
   /** The processes that share the store; undefined: no other can. */
   readonly replicas: (() => Promise<readonly RunningReplica[]>) | undefined
 }

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { HoldfastError } from '../../domain/errors.ts'
 import { VERSION } from '../../domain/version.ts'
 import type { OpsApp } from '../ops/ops-app.ts'
-import { PROBLEM_MEDIA_TYPE, sendProblem } from '../problems.ts'
+import { noteProblem, PROBLEM_MEDIA_TYPE, type ProblemCode, sendProblem } from '../problems.ts'
 import type { ProblemJson } from '../schemas/schema.ts'
 import { preferencesOf, sessionCookieOf, setSession } from './cookies.ts'
 import { fieldOf, isForm, isFromOwnPage, registerForms } from './forms.ts'
@@ -34,6 +34,12 @@ export interface Visit {
 export interface Sent extends Visit {
   readonly reply: FastifyReply
   readonly field: (name: string) => string | undefined
+}
+
+/** A change that the service did not make. */
+export interface Refused {
+  readonly code: ProblemCode
+  readonly page: Page
 }
 
 export interface RouteOptions {
@@ -85,15 +91,16 @@ export class ConsoleRoutes {
 
   /**
    * A form that changes something, under its action in the audit (false: it changes nothing that others see). `act` resolves with the
-   * path to go on at.
+   * path to go on at, or with why it was refused and a page that says so.
    */
-  form(path: string, audit: string | false, act: (sent: Sent) => Promise<string>): void {
+  form(path: string, audit: string | false, act: (sent: Sent) => Promise<string | Refused>): void {
     this.#route('POST', path, { audit }, async (request, reply) => {
       const visit = await this.#visit(request)
       if (!isSame(fieldOf(request.body, 'csrf'), visit.frame.csrf))
         throw new HoldfastError('conflict', 'the form is of another session: load the page again')
       const to = await act({ ...visit, reply, field: (name) => fieldOf(request.body, name) })
-      return reply.redirect(to, 303)
+      if (typeof to === 'string') return reply.redirect(to, 303)
+      return reply.code(noteProblem(request, to.code)).type(HTML).send(page(visit.frame, to.page).toString())
     })
   }
 

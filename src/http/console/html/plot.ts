@@ -75,7 +75,9 @@ function lines({ series, timesMs, stepMs, isLog = false, written }: Plot, x: Pos
         .clamp(true)
         .nice()
     : scaleLinear([0, most], [bottom, TOP]).nice(RULES)
-  const rules = isLog ? y.ticks(RULES).filter((tick) => Number.isInteger(Math.log10(tick))) : y.ticks(RULES)
+  const ticks = isLog ? y.ticks(RULES).filter((tick) => Number.isInteger(Math.log10(tick))) : y.ticks(RULES)
+  // Of counts, halves would read like the wholes beside them.
+  const rules = ticks.filter((tick, at) => at === 0 || written(tick) !== written(ticks[at - 1] ?? 0))
   const place = (at: number): number => x((timesMs[at] ?? 0) + stepMs / 2)
   return html`${rules.map(
     (tick) =>
@@ -143,6 +145,8 @@ const niceStep = (ms: number): number => NICE_STEPS_MS.find((each) => each >= ms
 function hits(given: Plot, x: Position): Html {
   const { timesMs, stepMs, series } = given
   return html`<g class="hit">${timesMs.map((ms, at) => {
+    // Where nothing happened, there is nothing to show.
+    if (series.every(({ values }) => (values[at] ?? 0) === 0)) return NOTHING
     const texts = series.map(({ name, values }) => `${name} ${valueIn(given, values[at])}`)
     return html`<rect x="${round(x(ms))}" width="${round(x(ms + stepMs) - x(ms))}"><title>${own(`${momentIn(given, ms)}: ${texts.join(', ')}`)}</title></rect>`
   })}</g>`

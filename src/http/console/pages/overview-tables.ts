@@ -96,7 +96,7 @@ export function sourceTable(
         {
           title: 'Trend',
           onPhone: 'gone',
-          cell: ({ name }) => spark(ofWholeHours(day?.sources.get(name)?.receivedHourly ?? [])),
+          cell: ({ name }) => trend(day?.sources.get(name)?.receivedHourly),
         },
         {
           title: 'Last',
@@ -116,8 +116,10 @@ const number = (count: number, day: DayNumbers | undefined): Html =>
   html`<span class="label">24 h </span>${own(day === undefined ? '–' : whole(count))}`
 
 /** Without the present hour, which has less than a whole one and would look like a fall; unless it is the first. */
-const ofWholeHours = (values: readonly number[]): readonly number[] =>
-  values.slice(0, -1).some((count) => count > 0) ? values.slice(0, -1) : values
+function trend(values: readonly number[] = [], failures: readonly number[] = []): Html {
+  const isFirst = ![...values.slice(0, -1), ...failures.slice(0, -1)].some((count) => count > 0)
+  return isFirst ? spark(values, failures) : spark(values.slice(0, -1), failures.slice(0, -1))
+}
 
 const stateOf = ({ problem }: Problem): Html => STATES[problem]?.() ?? NOTHING
 
@@ -159,8 +161,7 @@ export function handlerTable(given: Given & { readonly dead: ReadonlyMap<string,
             {
               title: 'Trend',
               onPhone: 'gone',
-              cell: ({ name }) =>
-                spark(ofWholeHours(of(name)?.handledHourly ?? []), ofWholeHours(of(name)?.failedHourly ?? [])),
+              cell: ({ name }) => trend(of(name)?.handledHourly, of(name)?.failedHourly),
             },
             {
               title: 'p50',
