@@ -45,9 +45,13 @@ class Tree {
   readonly #options: TreeOptions
   #left = MAX_NODES
 
-  constructor(text: string, options: TreeOptions) {
+  constructor(text: string, { findUrl, partUrl }: TreeOptions) {
     this.#text = text
-    this.#options = options
+    // A URL cannot hold half a character, as JSON can.
+    this.#options = {
+      findUrl: (path, value) => findUrl(path.toWellFormed(), value.toWellFormed()),
+      partUrl: (path) => partUrl(path.toWellFormed()),
+    }
   }
 
   children(node: Node, path: string, depth: number): Html {

@@ -193,7 +193,7 @@ function driftOf(drift: readonly DriftEntry[], nowMs: number): Html {
       {
         title: 'Change',
         cell: ({ what, from, to }) =>
-          html`${own(what)} ${own([from, to].filter((each) => each !== undefined).join(' → '))}`,
+          html`${own(what)} ${show([from, to].filter((each) => each !== undefined).join(' → '), 80)}`,
       },
       {
         title: 'In',
