@@ -45,6 +45,8 @@ export type TaskSubmission =
 export interface TaskFilter {
   readonly source?: string
   readonly status?: TaskStatus
+  /** Tasks that are not over, and were stale at this time: their providers are asked. */
+  readonly staleAtMs?: number
 }
 
 /** What a source's webhooks have brought, and what only polls have brought. */

@@ -206,11 +206,12 @@ export class ModelTasks {
     this.all.find((task) => task.given.source === source && task.id === id)
 
   /** Newest first. */
-  list({ source, status }: TaskFilter): readonly ModelTask[] {
+  list({ source, status, staleAtMs }: TaskFilter): readonly ModelTask[] {
     return this.all
       .toReversed()
       .filter((task) => source === undefined || task.given.source === source)
       .filter((task) => status === undefined || task.status === status)
+      .filter((task) => staleAtMs === undefined || (task.endedAtMs === undefined && task.staleAtMs <= staleAtMs))
   }
 
   /** No poll was needed for this task, even if the event was the answer about a forgotten task of the same id. */

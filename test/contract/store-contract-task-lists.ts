@@ -50,6 +50,9 @@ function describeTaskPages({ store, pass }: Fixture): void {
       [{ status: 'cancelled' }, ['five']],
       [{ status: 'expired' }, []],
       [{ source: 'eu', status: 'pending' }, ['six']],
+      [{ staleAtMs: 0 }, []],
+      [{ staleAtMs: Number.MAX_SAFE_INTEGER }, ['six', 'three', 'one']],
+      [{ staleAtMs: Number.MAX_SAFE_INTEGER, source: 'eu' }, ['six']],
       [{ source: 'stripe', status: 'completed' }, []],
     ]
     test('has the tasks that match its filter, newest first', async () => {

@@ -217,7 +217,11 @@ const pruneTasks = operation('pruneTasks', fc.constantFrom(-50, -1, 1), async (i
 
 const listTasks = operation(
   'tasks',
-  optional<Required<TaskFilter>>({ source, status: fc.constantFrom(...TASK_STATUSES) }),
+  optional<Required<TaskFilter>>({
+    source,
+    status: fc.constantFrom(...TASK_STATUSES),
+    staleAtMs: fc.constantFrom(START_MS, START_MS + 500, START_MS + 5_000),
+  }),
   async (filter, { store, model }) => {
     const tasks = await allPages((page) => store.tasks(filter, page), 3)
     expect(tasks.map(({ uid }) => uid)).toEqual(model.tasks.list(filter).map(({ given }) => given.uid))

@@ -124,7 +124,7 @@ const DAY_MS = 86_400_000
 const UNITS_MS = { s: 1_000, m: 60_000, min: 60_000, h: 3_600_000, d: DAY_MS, w: 7 * DAY_MS } as const
 
 /** How long ago (`2h`), the last time that a clock showed this (`02:41`), a day (its end: `dayMs` later), or a moment; in UTC. */
-function timeOf(value: string, nowMs: number, text: string, dayMs = 0): number {
+export function timeOf(value: string, nowMs: number, text: string, dayMs = 0): number {
   const [, amount, unit] = /^(\d{1,6})(s|m|min|h|d|w)$/.exec(value) ?? []
   if (amount !== undefined) return nowMs - Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS]
   if (/^\d{1,2}:\d{2}(:\d{2})?$/.test(value)) {

@@ -20,15 +20,16 @@ const MAX_TYPES = 256
 
 /** Lists tasks, newest first. */
 export function createSearchTasks(connections: Connections) {
-  return async ({ source, status }: TaskFilter, page: PageRequest): Promise<Page<Task>> => {
+  return async ({ source, status, staleAtMs }: TaskFilter, page: PageRequest): Promise<Page<Task>> => {
     const { key: before } = startOf('tasks', page)
-    const isFiltered = source !== undefined || status !== undefined
+    const isFiltered = source !== undefined || status !== undefined || staleAtMs !== undefined
     const end = isFiltered ? await lowest(before) : undefined
     const conditions: Condition<Value>[] = [
       ['key < ?', before],
       ...optional<Value>('key >= ?', end?.key),
       ...optional<Value>('source = ?', source === undefined ? undefined : escapeText(source)),
       ...optional<Value>('status = ?', status),
+      ...optional<Value>('ended_at IS NULL AND stale_at <= ?', staleAtMs),
     ]
     const rows = await select<TaskRow>(connections, 'SELECT * FROM task', conditions, 'ORDER BY key DESC LIMIT ?', [
       page.limit + 1,

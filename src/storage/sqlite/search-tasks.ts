@@ -20,9 +20,13 @@ import { type SqlCondition, StatementCache } from './statement-cache.ts'
 export function prepareSearchTasks(db: DatabaseSync) {
   const statements = new StatementCache(db)
 
-  return ({ source, status }: TaskFilter, page: PageRequest): Page<Task> => {
+  return ({ source, status, staleAtMs }: TaskFilter, page: PageRequest): Page<Task> => {
     const { key: before } = startOf('tasks', page)
-    const filter = [...optional<SQLInputValue>('source = ?', source), ...optional<SQLInputValue>('status = ?', status)]
+    const filter = [
+      ...optional<SQLInputValue>('source = ?', source),
+      ...optional<SQLInputValue>('status = ?', status),
+      ...optional<SQLInputValue>('ended_at IS NULL AND stale_at <= ?', staleAtMs),
+    ]
     const found =
       unlessDamaged(() => listed(before, filter, page.limit + 1)) ?? carefully(before, filter, page.limit + 1)
     const { shown, nextCursor } = cutPage('tasks', page, found, taskPosition)

@@ -8,6 +8,7 @@ import { mark, state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { ago, bytes, counted, duration, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
+import { within } from '../recent.ts'
 import type { Visit } from '../routes.ts'
 
 export interface Process {
@@ -21,11 +22,8 @@ export interface Process {
 const TIMEOUT_MS = 1_000
 
 export async function readProcess({ status, retention, pauses }: ConsolePorts): Promise<Process> {
-  const late = new Promise<undefined>((resolve) => {
-    setTimeout(() => resolve(undefined), TIMEOUT_MS).unref()
-  })
-  const report = Promise.race([retention.report().catch(() => undefined), late])
-  return { status: await status(), retention: await report, isDraining: pauses.isDraining }
+  const [now, report] = await Promise.all([status(), within(TIMEOUT_MS, retention.report())])
+  return { status: now, retention: report, isDraining: pauses.isDraining }
 }
 
 /** Problems of the process and its store, with what helps. */

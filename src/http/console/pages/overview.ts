@@ -5,6 +5,7 @@ import { type Html, html, NOTHING, own, rendered } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
 import { ago, dated, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
+import { Recent, within } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { isRange, numbers, RANGES, type Range } from './overview-numbers.ts'
 import { problems } from './overview-problems.ts'
@@ -16,21 +17,10 @@ const FRESH_MS = 3_000
 const TIMEOUT_MS = 2_000
 
 export function registerOverview(routes: ConsoleRoutes, options: ConsolePorts): void {
-  const made = new Map<Range, Made>()
-  const show = async (visit: Visit): Promise<Html> => {
+  const made = new Recent<Html>(FRESH_MS, Object.keys(RANGES).length)
+  const show = (visit: Visit): Promise<Html> => {
     const range = rangeOf(visit)
-    const before = made.get(range)
-    if (before !== undefined && performance.now() < before.goodUntilMs) return before.content
-    const now: Made = {
-      content: read(options, range).then((seen) => rendered(overview(seen, options))),
-      goodUntilMs: Number.POSITIVE_INFINITY,
-    }
-    made.set(range, now)
-    const goodFor = (ms: number) => (): void => {
-      now.goodUntilMs = performance.now() + ms
-    }
-    now.content.then(goodFor(FRESH_MS), goodFor(0))
-    return now.content
+    return made.of(range, async () => rendered(overview(await read(options, range), options)))
   }
   routes.page(
     '',
@@ -41,11 +31,6 @@ export function registerOverview(routes: ConsoleRoutes, options: ConsolePorts): 
     }),
   )
   routes.part('/overview', show)
-}
-
-interface Made {
-  readonly content: Promise<Html>
-  goodUntilMs: number
 }
 
 const rangeOf = ({ query }: Visit): Range => {
@@ -91,17 +76,7 @@ async function lastEventsOf({ sources, sourceState }: ConsolePorts): Promise<Rea
   return new Map(await Promise.all(states))
 }
 
-async function inTime<Value>(value: Promise<Value>): Promise<Value | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), TIMEOUT_MS)
-  })
-  try {
-    return await Promise.race([value.catch(() => undefined), late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+const inTime = <Value>(promise: Promise<Value>): Promise<Value | undefined> => within(TIMEOUT_MS, promise)
 
 /** A new id each time: an element that is the same as before would not ask again. */
 const again = (range: Range, nowMs: number): Html =>

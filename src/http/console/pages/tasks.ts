@@ -1,146 +1,150 @@
-import { HoldfastError } from '../../../domain/errors.ts'
-import type { Task, TaskStatus } from '../../../domain/task.ts'
-import { TASK_STATUSES } from '../../../domain/task.ts'
+import type { Page } from '../../../domain/page.ts'
+import { TASK_STATUSES, type Task } from '../../../domain/task.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
-import { csrfField } from '../html/layout.ts'
 import { type MarkName, state } from '../html/marks.ts'
-import { show } from '../html/show.ts'
+import { plain, show } from '../html/show.ts'
 import { pager, table } from '../html/table.ts'
-import { ago, counted, duration, time } from '../html/words.ts'
+import { counted, duration, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { registerTask, stateOf, TASK_MARKS, taskPath } from './task.ts'
 
 const PAGE_SIZE = 30
-const pathOf = ({ source, id, uid }: Task): string =>
-  `/console/tasks/${encodeURIComponent(source)}/${encodeURIComponent(id ?? uid)}`
+/** Stale tasks that stand before all others. */
+const STALE_SHOWN = 10
+/** Sources in the field that filters by them. */
+const MAX_SOURCES = 200
 
-export function registerTaskPages(routes: ConsoleRoutes, { tasks }: ConsolePorts): void {
+/** `stale` is no status of a task: it is not over, and its provider is asked. */
+const TABS = ['stale', ...TASK_STATUSES] as const
+type Tab = (typeof TABS)[number]
+
+export function registerTaskPages(routes: ConsoleRoutes, options: ConsolePorts): void {
+  const { tasks, sources } = options
   routes.page('/tasks', async (visit) => {
-    const { query } = visit
-    const status = TASK_STATUSES.find((each) => each === query.get('status'))
-    const [source, cursor] = [query.get('source'), query.get('cursor')]
-    const filter = { ...(status !== undefined && { status }), ...(source !== null && source !== '' && { source }) }
-    const { items, nextCursor } = await tasks.list(filter, { limit: PAGE_SIZE, ...(cursor !== null && { cursor }) })
-    return { section: 'tasks', title: 'Tasks', content: listOf(items, nextCursor, status, visit) }
+    const { query, nowMs } = visit
+    const tab = TABS.find((each) => each === query.get('status'))
+    const source = query.get('source') || undefined
+    const cursor = query.get('cursor') || undefined
+    const ofSource = source === undefined ? {} : { source }
+    const filter = {
+      ...ofSource,
+      ...(tab === 'stale' ? { staleAtMs: nowMs } : tab !== undefined && { status: tab }),
+    }
+    const page = await tasks.list(filter, { limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) })
+    const isFirst = tab === undefined && cursor === undefined
+    const stale = isFirst ? await tasks.list({ ...ofSource, staleAtMs: nowMs }, { limit: STALE_SHOWN }) : NONE
+    const names = sources().map(({ name }) => name)
+    return { section: 'tasks', title: 'Tasks', content: listOf({ page, stale, tab, source, names }, visit) }
   })
-
-  const path = '/tasks/:source/:id'
-  const named = ({ params: { source = '', id = '' } }: Visit) => [source, id] as const
-  routes.page(path, async (visit) => {
-    const task = await tasks.show(...named(visit), 0, AbortSignal.abort())
-    return { section: 'tasks', title: `Task ${task.id ?? task.uid}`, content: one(task, visit) }
-  })
-  routes.form(`${path}/poll`, 'task.poll', async (sent) => pathOf(await tasks.poll(...named(sent))))
-  routes.form(`${path}/cancel`, 'task.cancel', async (sent) => {
-    const task = await tasks.cancel(...named(sent))
-    if (task.status !== 'cancelled') throw new HoldfastError('conflict', `the task has ended already: ${task.status}`)
-    return pathOf(task)
-  })
+  registerTask(routes, options)
 }
 
-const MARKS: Readonly<Record<TaskStatus, MarkName>> = {
-  submitting: 'running',
-  pending: 'pending',
-  completed: 'succeeded',
-  failed: 'dead',
-  cancelled: 'discarded',
-  expired: 'silent',
-}
-const stateOf = ({ status }: Task): Html => state(MARKS[status], own(status))
+const NONE: Page<Task> = { items: [], nextCursor: undefined }
+const markOf = (tab: Tab): MarkName => (tab === 'stale' ? 'asked' : TASK_MARKS[tab])
 
-function listOf(
-  items: readonly Task[],
-  nextCursor: string | undefined,
-  status: TaskStatus | undefined,
-  { nowMs, query }: Visit,
-): Html {
-  const url = (to: TaskStatus | undefined): string =>
-    to === undefined ? '/console/tasks' : `/console/tasks?status=${to}`
-  const older = new URLSearchParams(query)
-  older.set('cursor', nextCursor ?? '')
-  return html`<div class="head"><div><h1>Tasks</h1><p>Work at providers, whose end a webhook tells, or a poll.</p></div></div>
-<nav class="tabs" aria-label="Status">${[undefined, ...TASK_STATUSES].map(
+interface Found {
+  readonly page: Page<Task>
+  /** Of a list without a status: those that come first. */
+  readonly stale: Page<Task>
+  readonly tab: Tab | undefined
+  readonly source: string | undefined
+  /** The sources that are configured. */
+  readonly names: readonly string[]
+}
+
+/** The URL of a list. */
+function urlOf(tab: Tab | undefined, source: string | undefined, cursor?: string): string {
+  const query = new URLSearchParams()
+  if (tab !== undefined) query.set('status', tab)
+  if (source !== undefined) query.set('source', source)
+  if (cursor !== undefined) query.set('cursor', cursor)
+  return query.size === 0 ? '/console/tasks' : `/console/tasks?${query.toString()}`
+}
+
+function listOf(found: Found, { nowMs }: Visit): Html {
+  const { page, stale, tab, source } = found
+  return html`<div class="head"><div><h1>Tasks</h1><p>Work at providers, whose end a webhook tells, or a poll.</p></div>${sourceField(found)}</div>
+<nav class="tabs" aria-label="Status">${[undefined, ...TABS].map(
     (each) =>
-      html`<a href="${own(url(each))}"${when(each === status, () => CURRENT)}>${each === undefined ? html`all` : state(MARKS[each], own(each))}</a>`,
+      html`<a href="${own(urlOf(each, source))}"${when(each === tab, () => CURRENT)}>${each === undefined ? html`all` : state(markOf(each), own(each))}</a>`,
   )}</nav>
 ${
-  items.length === 0
-    ? html`<div class="card pad"><p>No task${own(status === undefined ? ' yet' : ` is ${status}`)}.</p></div>`
-    : table({
-        caption: 'Tasks, newest first',
-        rows: items,
-        columns: [
-          { title: 'Began, UTC', kind: 'short', cell: ({ createdAtMs }) => time(createdAtMs, nowMs) },
-          { title: 'Status', onPhone: 'end', cell: stateOf },
-          {
-            title: 'Task',
-            kind: 'name',
-            onPhone: 'wide',
-            cell: (task) =>
-              html`<a class="row mono" href="${own(pathOf(task))}">${show(task.id ?? 'not submitted yet', 80)}</a>`,
-          },
-          {
-            title: 'Provider says',
-            kind: 'cut',
-            onPhone: 'wide',
-            cell: ({ providerStatus, lastError }) =>
-              html`${show(providerStatus ?? '', 60)} ${lastError === null ? NOTHING : html`<span class="warn">${show(lastError, 120)}</span>`}`,
-          },
-          {
-            title: 'Next question',
-            kind: 'short',
-            cell: ({ nextPollAtMs }) =>
-              nextPollAtMs === null
-                ? html`–`
-                : own(nextPollAtMs <= nowMs ? 'now' : `in ${duration(nextPollAtMs - nowMs)}`),
-          },
-          { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) },
-        ],
-        foot: pager(
-          own(counted(items.length, 'task')),
-          nextCursor === undefined ? undefined : `/console/tasks?${older.toString()}`,
+  stale.items.length === 0
+    ? NOTHING
+    : html`<section aria-labelledby="stale"><h2 id="stale">Stale: no webhook came in time, and the provider is asked</h2>${tableOf(stale.items, 'Stale tasks, newest first', nowMs, stale.nextCursor === undefined ? NOTHING : html`<div class="foot"><a class="btn" href="${own(urlOf('stale', source))}">All that are stale</a></div>`)}</section><h2>All</h2>`
+}
+${
+  page.items.length === 0 && page.nextCursor === undefined
+    ? empty(found)
+    : tableOf(
+        page.items,
+        'Tasks, newest first',
+        nowMs,
+        pager(
+          html`${own(counted(page.items.length, 'task'))}, newest first.`,
+          page.nextCursor === undefined ? undefined : urlOf(tab, source, page.nextCursor),
         ),
-      })
+      )
 }`
 }
 
 const CURRENT = html` aria-current="page"`
 
-function one(task: Task, { nowMs, mayChange, frame }: Visit): Html {
-  const {
-    uid,
-    source,
-    id,
-    status,
-    providerStatus,
-    metadata,
-    createdAtMs,
-    staleAtMs,
-    expiresAtMs,
-    nextPollAtMs,
-    polls,
-    lastError,
-    endedAtMs,
-    resolvedBy,
-    eventUid,
-  } = task
-  const isOpen = endedAtMs === null
-  const form = (verb: string, words: string): Html =>
-    html`<form method="post" action="${own(`${pathOf(task)}/${verb}`)}">${csrfField(frame)}<button class="btn" type="submit">${own(words)}</button></form>`
-  const fact = (name: string, value: Html): Html => html`<dt>${own(name)}</dt><dd>${value}</dd>`
-  const moment = (ms: number): Html => html`${time(ms, nowMs)} UTC`
-  return html`<div><p class="crumb"><a href="/console/tasks">Tasks</a></p><div class="head"><div class="bar"><h1 class="mono">${show(id ?? uid, 128)}</h1>${stateOf(task)}</div>${when(isOpen && mayChange, () => html`<div class="bar">${form('poll', 'Ask now')}${form('cancel', 'Cancel')}</div>`)}</div></div>
-<dl class="card pad kv">
-${fact('Source', html`<a href="/console/sources/${own(encodeURIComponent(source))}">${show(source, 60)}</a>`)}
-${fact('Provider says', providerStatus === null ? html`–` : show(providerStatus, 120))}
-${fact('Began', html`${moment(createdAtMs)}, ${ago(createdAtMs, nowMs)}`)}
-${fact('Asked from', moment(staleAtMs))}
-${fact('Deadline', moment(expiresAtMs))}
-${fact('Asked', html`${own(counted(polls, 'time'))}${nextPollAtMs === null ? NOTHING : html`, next ${nextPollAtMs <= nowMs ? html`now` : html`at ${moment(nextPollAtMs)}`}`}`)}
-${lastError === null ? NOTHING : fact('Last error', html`<span class="warn">${show(lastError, 600)}</span>`)}
-${endedAtMs === null ? NOTHING : fact('Ended', html`${own(status)} at ${moment(endedAtMs)}${own(resolvedBy === null ? '' : `, by ${resolvedBy}`)}`)}
-${eventUid === null ? NOTHING : fact('Event', html`<a class="mono" href="/console/events/${own(eventUid)}">${own(eventUid)}</a>`)}
-${fact('Uid', html`<span class="mono">${own(uid)}</span>`)}
-</dl>
-${metadata === null ? NOTHING : html`<section class="card pad" aria-labelledby="metadata"><h2 id="metadata">Metadata</h2><pre class="trace" tabindex="0" role="region" aria-label="Metadata">${show(JSON.stringify(metadata, null, 1), 8_000)}</pre></section>`}`
+function sourceField({ tab, source, names }: Found): Html {
+  if (names.length < 2 && source === undefined) return NOTHING
+  const shown = [...new Set([...(source === undefined ? [] : [source]), ...names.slice(0, MAX_SOURCES)])]
+  return html`<form class="bar" method="get" action="/console/tasks">${tab === undefined ? NOTHING : html`<input type="hidden" name="status" value="${own(tab)}">`}<label class="field">Source <select name="source"><option value="">all</option>${shown.map((name) => html`<option value="${own(name)}"${when(name === source, () => SELECTED)}>${plain(name, 64)}</option>`)}</select></label><button class="btn" type="submit">Show</button></form>`
 }
+
+const SELECTED = html` selected`
+
+function empty({ tab, source }: Found): Html {
+  if (tab === undefined && source === undefined)
+    return html`<div class="card pad stack"><p>No task yet.</p><p class="muted">A task is work at a provider that Holdfast waits for, and asks about if no webhook comes. Begin one with <code>POST /v1/tasks</code>, or with <code>holdfast tasks track</code>.</p></div>`
+  const what = tab === undefined ? 'No task' : `No task is ${tab}`
+  return html`<div class="card pad stack"><p>${own(what)}${source === undefined ? NOTHING : html` of ${show(source, 64)}`}.</p><p><a href="/console/tasks">All tasks</a></p></div>`
+}
+
+const tableOf = (rows: readonly Task[], caption: string, nowMs: number, foot: Html): Html =>
+  table({
+    caption,
+    rows,
+    foot,
+    columns: [
+      { title: 'Began, UTC', kind: 'short', cell: ({ createdAtMs }) => time(createdAtMs, nowMs) },
+      { title: 'Status', onPhone: 'end', cell: stateOf },
+      {
+        title: 'Task',
+        kind: 'name',
+        onPhone: 'wide',
+        cell: (task) =>
+          html`<a class="row mono" href="${own(taskPath(task))}">${show(task.id ?? 'not submitted yet', 80)}</a>`,
+      },
+      {
+        title: 'Provider says',
+        kind: 'cut',
+        onPhone: 'wide',
+        cell: ({ providerStatus, lastError }) =>
+          html`${show(providerStatus ?? '', 60)} ${lastError === null ? NOTHING : html`<span class="warn">${show(lastError, 120)}</span>`}`,
+      },
+      {
+        title: 'Next question',
+        kind: 'short',
+        cell: ({ nextPollAtMs }) => html`<span class="label">asked </span>${inTime(nextPollAtMs, nowMs)}`,
+      },
+      {
+        title: 'Deadline',
+        kind: 'short',
+        onPhone: 'end',
+        cell: ({ expiresAtMs, endedAtMs }) =>
+          endedAtMs === null
+            ? html`<span class="label">deadline </span>${inTime(expiresAtMs, nowMs)}`
+            : html`<span class="muted">ended</span>`,
+      },
+      { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) },
+    ],
+  })
+
+const inTime = (ms: number | null, nowMs: number): Html =>
+  ms === null ? html`–` : own(ms <= nowMs ? 'now' : `in ${duration(ms - nowMs)}`)
