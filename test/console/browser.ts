@@ -42,10 +42,10 @@ export function shareBrowser(): (options?: BrowserContextOptions) => Promise<Vis
   }
 }
 
-export const openBrowser = async (): Promise<Browser> =>
+export const openBrowser = async (args: readonly string[] = []): Promise<Browser> =>
   playwright.launch({
     executablePath: process.env.CHROMIUM ?? (await chromium.executablePath()),
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', ...args],
     headless: true,
   })
 
