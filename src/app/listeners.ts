@@ -11,6 +11,7 @@ import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
 import type { ConfigReload } from './config-reload.ts'
 import type { Reloader } from './reload.ts'
+import { sampleSender, setupOf } from './samples.ts'
 import type { Generation, Service } from './wiring.ts'
 
 /**
@@ -80,7 +81,10 @@ export function publicListenerOf(service: Service, reloader: Reloader, phase: Ph
 }
 
 /** What both the ops API and the console have. */
-type OpsPorts = Omit<ConsolePorts, 'clock' | 'day' | 'replicas' | 'configuration'>
+type OpsPorts = Omit<
+  ConsolePorts,
+  'clock' | 'day' | 'replicas' | 'configuration' | 'sourceSetup' | 'sample' | 'workersWith'
+>
 
 /** The listener for operators. */
 export function opsListenerOf(
@@ -125,6 +129,9 @@ export function opsListenerOf(
       day: monitoring.readDay,
       replicas: replicas === undefined ? undefined : () => replicas.running(),
       configuration: () => configurationOf(reloader),
+      sourceSetup: (source) => setupOf(reloader.current, source),
+      sample: sampleSender(service, reloader),
+      workersWith: workersWith(service),
     }),
     metrics,
     metricsOpen: config.metricsOpen,
@@ -136,6 +143,15 @@ function configurationOf({ current: { parts }, last }: Reloader): Configuration 
   const { settings, needRestart, warnings } = parts
   return { settings, needRestart, warnings, lastReload: last }
 }
+
+const workersWith =
+  ({ store }: Service): ConsolePorts['workersWith'] =>
+  (handler) => {
+    const workers = store.replicas?.workers()
+    if (workers === undefined) return undefined
+    const having = workers.filter(({ handlers = [] }) => handlers.some(({ name }) => name === handler))
+    return { having: having.map(({ uid }) => uid), workers: workers.length }
+  }
 
 /** The tokens and host names of the configuration in use. The same object until a reload. */
 function accessOf(reloader: Reloader): () => OpsAccess {

@@ -3,8 +3,8 @@ import type { EventOutcome } from './outcome.ts'
 import type { IndexedValue } from './payload-index.ts'
 import type { TaskEnd } from './task.ts'
 
-/** How an event came to Holdfast. */
-export const ORIGINS = ['webhook', 'poll', 'cli'] as const
+/** How an event came to Holdfast. `sample`: an operator had the service make it, to see that it is handled. */
+export const ORIGINS = ['webhook', 'poll', 'cli', 'sample'] as const
 export type Origin = (typeof ORIGINS)[number]
 
 /**

@@ -212,6 +212,11 @@ export const providerData = Type.Object({
    * deliveries again, unless `SOURCE_<NAME>_REDELIVERY_REPLAYS_DEAD` says otherwise. Default: `automatic`.
    */
   redelivery: Type.Optional(Type.TemplateLiteral('${manual|automatic}')),
+  /**
+   * How a person registers the webhook at the provider, step by step, one or two sentences each: for the console. `SOURCE_<NAME>` stands
+   * for the prefix of the source's variables.
+   */
+  setup: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 300 }), { maxItems: 8 })),
 })
 
 /** A kind of sender, for example Stripe: how its requests are verified and read, and how its API is called. */
@@ -228,6 +233,6 @@ export interface Provider<Scheme extends AnyScheme = AnyScheme> extends Written<
   /** How the event ends its task; undefined: it does not. Pure. */
   readonly ends?: (event: { readonly type: string; readonly data: unknown }) => TaskEnd | undefined
   readonly api?: ProviderApi
-  /** Makes sample events for `holdfast send`. Absent: Holdfast makes them from `event`. */
+  /** Makes sample events, for `holdfast send` and the console. Absent: Holdfast makes them from `event`. */
   readonly samples?: (event: SampleEvent) => Sample
 }

@@ -11,6 +11,8 @@ export interface Incoming {
   readonly query: string
   /** For logs. */
   readonly requestId: string
+  /** The service has made and signed the request itself: it says nothing about the provider. Absent: the provider has. */
+  readonly isSample?: boolean
 }
 
 /** The outcome of a request that is not proven authentic. */

@@ -38,6 +38,38 @@ export interface ConnectedSource extends Source {
   readonly redact: (text: string) => string
 }
 
+/** How a source is connected: facts of its provider's module and of its configuration. Nothing in it is secret. */
+export interface SourceSetup {
+  /** `SOURCE_<NAME>`. */
+  readonly variable: string
+  /** How a person registers its webhook at the provider; empty: the module does not tell. */
+  readonly steps: readonly string[]
+  /** Whether Holdfast can register it; `not_configured`: the API's key or URL is missing. */
+  readonly registrations: 'no_api' | 'not_configured' | 'ready'
+  /** The provider makes a secret with each registration, and shows it once. */
+  readonly makesSecret: boolean
+  /** Of the provider's own schemas. */
+  readonly types: readonly string[]
+  /** Why no sample can be sent; undefined: one can. */
+  readonly sampleFault: string | undefined
+}
+
+/** An event that the service makes as its provider would. */
+export interface SampleOrder {
+  readonly source: string
+  readonly type: string
+  /** Absent: data that the schema of the type asks for. */
+  readonly data?: Readonly<Record<string, unknown>>
+  readonly requestId: string
+}
+
+/**
+ * Makes a sample, signs it by the newest secret, and receives it as a webhook: it is verified, read, validated, stored, and handled by
+ * the handlers that want it. It counts neither for the source's secrets nor for its silence. Resolves with its uid. Rejects with
+ * `unknown_source`, `not_configured`, `invalid_request` if the provider has no event of this type, or `unavailable`.
+ */
+export type SendSample = (order: SampleOrder) => Promise<string>
+
 /** How one secret of a source has verified webhooks of this process. */
 export interface SecretUse {
   /** Its place among the secrets of the source, from 1: the newest. */

@@ -54,6 +54,8 @@ export interface HandlerDay {
   readonly failed: number
   /** The duration of attempts. */
   readonly times: StatTimes
+  /** From the time at which a delivery was due to its start. */
+  readonly queue: StatTimes
   /** Attempts that succeeded, and those that failed, in each hour, the last one last. */
   readonly handledHourly: readonly number[]
   readonly failedHourly: readonly number[]

@@ -59,27 +59,31 @@ export class HandlerNumbers {
   failed = 0
   /** The duration of attempts. */
   readonly times = new Histogram()
+  /** From the time at which a delivery was due to its start. */
+  readonly queue = new Histogram()
 
   add(other: HandlerNumbers): void {
     this.handled += other.handled
     this.failed += other.failed
     this.times.add(other.times)
+    this.queue.add(other.queue)
   }
 
   toJSON(): WrittenHandler {
-    return [this.handled, this.failed, this.times.toJSON()]
+    return [this.handled, this.failed, this.times.toJSON(), this.queue.toJSON()]
   }
 
-  static fromJSON([handled, failed, times]: WrittenHandler): HandlerNumbers {
+  static fromJSON([handled, failed, times, queue = []]: WrittenHandler): HandlerNumbers {
     const numbers = new HandlerNumbers()
     numbers.handled = handled
     numbers.failed = failed
     numbers.times.add(Histogram.fromJSON(times))
+    numbers.queue.add(Histogram.fromJSON(queue))
     return numbers
   }
 }
 
-type WrittenHandler = readonly [handled: number, failed: number, times: readonly number[]]
+type WrittenHandler = readonly [handled: number, failed: number, times: readonly number[], queue?: readonly number[]]
 
 /** What was counted in one period: of one source or of several, by one process or by all. */
 export class Numbers {

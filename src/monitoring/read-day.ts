@@ -72,6 +72,7 @@ function handlerDay(hours: readonly HandlerNumbers[]): HandlerDay {
     handled: total.handled,
     failed: total.failed,
     times: timesOf(total.times),
+    queue: timesOf(total.queue),
     handledHourly: hours.map(({ handled }) => handled),
     failedHourly: hours.map(({ failed }) => failed),
   }

@@ -134,8 +134,10 @@ export class StatsRecorder implements Telemetry {
     ofHandler.times.observe(seconds)
   }
 
-  started(source: string, _handler: string, seconds: number): void {
-    this.#known(source)?.minute.queue.observe(seconds)
+  started(source: string, handler: string, seconds: number): void {
+    const counted = this.#known(source)
+    counted?.minute.queue.observe(seconds)
+    counted?.minute.of(handler)?.queue.observe(seconds)
   }
 
   dead(source: string): void {

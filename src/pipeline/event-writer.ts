@@ -14,7 +14,7 @@ interface EventWriterOptions {
   readonly append: EventStore['append']
   readonly telemetry: Telemetry
   readonly log: Logger
-  /** Called with each event that is stored and understood, after its commit. Returns at once. */
+  /** Called with each event of a provider that is stored and understood, after its commit. Returns at once. */
   readonly onUnderstood?: (event: NewEvent) => void
   readonly dispatch: {
     /** Offers to lease the deliveries of these handlers that could start at once. The caller must call `take` with the offer. */
@@ -40,7 +40,8 @@ export function createEventWriter(options: EventWriterOptions): WriteEvent {
     }
     if (!wasStored(receipt, event)) return receipt
     telemetry.received(event.source, event.type)
-    if (receipt.outcome === 'accepted' && reading.ok && event.status !== 'quarantined') options.onUnderstood?.(event)
+    const isUnderstood = receipt.outcome === 'accepted' && reading.ok && event.status !== 'quarantined'
+    if (isUnderstood && event.origin !== 'sample') options.onUnderstood?.(event)
     if (receipt.outcome === 'accepted') {
       report(options, about, event, reading)
     } else if (receipt.outcome === 'conflict') {
@@ -160,10 +161,11 @@ const unreadableFields = ({ id, type }: UnreadableEvent, receivedAtMs: number) =
 /**
  * Whether the event ends its task. A webhook does not if it is quarantined, or if its source does not accept its type: then the poller
  * polls the task, and the answer may reach the handlers. The answer to a poll always ends its task; otherwise the poller would poll
- * for ever.
+ * for ever. A sample tells nothing of a task.
  */
 const endsItsTask = ({ origin }: Arrival, { status, reasons }: RouteResult): boolean =>
-  origin === 'poll' || status === 'accepted' || (status === 'unhandled' && reasons.length === 0)
+  origin === 'poll' ||
+  (origin !== 'sample' && (status === 'accepted' || (status === 'unhandled' && reasons.length === 0)))
 
 /** W3C Trace Context, version 00. */
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/

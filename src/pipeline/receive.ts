@@ -35,21 +35,24 @@ export function createReceiver(options: ReceiveOptions): Receiver {
 
   const receive: Receive = async (incoming) => {
     const receivedAtMs = clock()
-    const { source, body, requestId } = incoming
+    const { source, body, requestId, isSample = false } = incoming
     const verification = source.verify(incoming, receivedAtMs)
     if (!verification.ok) {
       const isOurFault = verification.reason === 'stale' && clockWatch.stale(source.name, body, verification.aheadMs)
       return isOurFault ? { outcome: 'unavailable' } : unproven(verification)
     }
-    if (verification.secret !== undefined) secretUses.verified(source.name, verification.secret, receivedAtMs)
-    if (verification.aheadMs !== undefined) clockWatch.proven(verification.aheadMs)
+    if (!isSample) {
+      if (verification.secret !== undefined) secretUses.verified(source.name, verification.secret, receivedAtMs)
+      if (verification.aheadMs !== undefined) clockWatch.proven(verification.aheadMs)
+    }
 
     // Only the verification needs the headers with secrets.
     const headers = withoutSecrets(incoming.headers)
     storing++
     try {
       const { reading, routing } = await reader.event(source, webhookContext({ headers, receivedAtMs }), body)
-      const event = newEvent({ source, headers, body, receivedAtMs, origin: 'webhook' }, reading, routing)
+      const origin = isSample ? 'sample' : 'webhook'
+      const event = newEvent({ source, headers, body, receivedAtMs, origin }, reading, routing)
       const receipt = await writeEvent(event, reading, requestId)
       if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })
       return receivedAs(receipt, event)

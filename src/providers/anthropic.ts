@@ -49,6 +49,10 @@ const tasks: TaskApi = {
 /** Anthropic: Standard Webhooks. The body's `type` is always `event`; the event type is in `data.type`. Source: anthropic-sdk-typescript. */
 export default defineProvider({
   name: 'anthropic',
+  setup: [
+    "In the Console's settings, add a webhook with the URL above and the events to send.",
+    'Put the signing secret that it shows (whsec_…) into SOURCE_<NAME>_SECRET and reload.',
+  ],
   verify: standardWebhooks,
   event: {
     id: ['body:id', 'header:webhook-id'],

@@ -45,6 +45,10 @@ const tasks: TaskApi = {
  */
 export default defineProvider({
   name: 'assemblyai',
+  setup: [
+    'Nothing is registered: each request for a transcript names the URL. Begin transcripts by POST /v1/tasks, which adds it, or send the URL as `webhook_url`.',
+    'Without /v1/tasks, send `webhook_auth_header_name` x-webhook-secret too, with the value of SOURCE_<NAME>_SECRET.',
+  ],
   verify: { scheme: 'shared-secret', from: { header: SECRET_HEADER } },
   minKeyBytes: 24,
   event: ({ body }) => {
@@ -56,6 +60,10 @@ export default defineProvider({
     }
   },
   ends: endsByType({ transcript: endStatuses }),
+  // Events have no id, so each sample is about another transcript, unless the user's data names one.
+  samples: ({ id, type, data }) => ({
+    body: { transcript_id: id, ...data, status: type.slice(type.indexOf('.') + 1) },
+  }),
   api: {
     url: 'https://api.assemblyai.com',
     headers: (key): Readonly<Record<string, string>> => (key === undefined ? {} : { authorization: key }),

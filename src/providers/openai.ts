@@ -143,6 +143,10 @@ const registrations: RegistrationApi = {
  */
 export default defineProvider({
   name: 'openai',
+  setup: [
+    'In the settings of the project, open Webhooks and create one with the URL above and the events to send.',
+    'OpenAI makes the signing secret (whsec_…): put it into SOURCE_<NAME>_SECRET and reload.',
+  ],
   verify: { ...standardWebhooks, key: 'whsec-or-utf8' },
   event: {
     id: 'header:webhook-id',

@@ -52,6 +52,10 @@ const tasks: TaskApi = {
  */
 export default defineProvider({
   name: 'replicate',
+  setup: [
+    'Nothing is registered: each prediction names the URL. Begin predictions by POST /v1/tasks, which adds it, or send the URL as `webhook`.',
+    'Read the signing secret from GET /v1/webhooks/default/secret of its API, put it into SOURCE_<NAME>_SECRET and reload.',
+  ],
   verify: standardWebhooks,
   event: ({ headers, body }) => {
     const status = valueAt(body, 'status')
@@ -64,5 +68,15 @@ export default defineProvider({
     }
   },
   ends: endsByType({ prediction: endStatuses }),
+  samples: ({ id, type, data = { input: { prompt: 'a lighthouse' }, output: ['a sample'], error: null }, nowMs }) => ({
+    headers: { 'webhook-id': id },
+    body: {
+      id: 'ufawqhfynnddngldkgtslldrkq',
+      version: '5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa',
+      created_at: new Date(nowMs).toISOString(),
+      ...data,
+      status: type.slice(type.indexOf('.') + 1),
+    },
+  }),
   api: { url: 'https://api.replicate.com/v1', headers: bearer, tasks },
 })

@@ -1,6 +1,6 @@
 import { newUid } from '../domain/names.ts'
 import type { EventMap, Provider, Sample, SampleEvent, Selector } from '../domain/provider.ts'
-import { readEvent } from '../pipeline/read-event.ts'
+import { type ReadResult, readEvent } from '../pipeline/read-event.ts'
 import { bodyFields, signRequest } from '../signatures/registry.ts'
 
 interface SampleRequest {
@@ -46,14 +46,15 @@ interface SampleToSign extends Pick<SampleEvent, 'type' | 'data'> {
   /** The public URL, for providers that sign it. */
   readonly url: string
   readonly shipped: ShippedSamples | undefined
+  /** Absent: one of its own. */
+  readonly id?: string
 }
 
 /** A sample event with an id of its own, signed as its provider signs it. `query`: the query string without its `?`. */
 export function signedSample(
   provider: Provider,
-  { type, data, secret, url, shipped }: SampleToSign,
+  { type, data, secret, url, shipped, id = `evt_${newUid()}` }: SampleToSign,
 ): SampleRequest & { readonly query: string } {
-  const id = `evt_${newUid()}`
   const nowMs = Date.now()
   const { headers, body } = sampleRequest(provider, { id, type, data, nowMs }, secret, shipped)
   const signature = signRequest(provider.verify, secret, { id, body, headers, url, nowMs })
@@ -65,7 +66,11 @@ export function signedSample(
  * module may read by code, and the types of some providers all have one form.
  */
 export function sampleFault(provider: Provider, { headers, body }: SampleRequest, type: string): string | undefined {
-  const reading = readEvent(provider, headers, body, 0)
+  return faultOfReading(provider, readEvent(provider, headers, body, 0), type)
+}
+
+/** The same, of what a module has read in its own thread. */
+export function faultOfReading(provider: Provider, reading: ReadResult, type: string): string | undefined {
   if (!reading.ok) return `there is no sample for provider ${provider.name}: ${reading.reasons.join('; ')}`
   const read = reading.fields.type
   return read === type ? undefined : `provider ${provider.name} has no type ${type}: it would be read as ${read}`

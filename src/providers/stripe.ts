@@ -53,6 +53,11 @@ const registrations: RegistrationApi = {
  */
 export default defineProvider({
   name: 'stripe',
+  setup: [
+    'In the Stripe Dashboard, open Developers, Webhooks, and add a destination with the URL above.',
+    'Choose the events to send.',
+    'Stripe makes the signing secret (whsec_…): put it into SOURCE_<NAME>_SECRET and reload.',
+  ],
   verify: {
     scheme: 'hmac',
     algorithm: 'sha256',
@@ -67,6 +72,22 @@ export default defineProvider({
     created_at: 'body:created',
     data: 'body:data',
     api_version: 'body:api_version',
+  },
+  samples: ({ id, type, data, nowMs }) => {
+    const object = type.split('.')[0] ?? type
+    return {
+      body: {
+        id,
+        object: 'event',
+        api_version: '2025-03-31.basil',
+        created: Math.floor(nowMs / 1_000),
+        livemode: false,
+        pending_webhooks: 1,
+        request: { id: null, idempotency_key: null },
+        type,
+        data: data ?? { object: { id: `${object}_123`, object } },
+      },
+    }
   },
   api: { url: 'https://api.stripe.com', headers: bearer, registrations },
 })

@@ -4,6 +4,10 @@ import { defineProvider } from './define-provider.ts'
 /** Svix, and the senders that use it: Standard Webhooks, with Svix's header names or the standard ones. Source: docs.svix.com. */
 export default defineProvider({
   name: 'svix',
+  setup: [
+    "In the sender's portal of endpoints, add an endpoint with the URL above and the events to send.",
+    'Put its signing secret (whsec_…) into SOURCE_<NAME>_SECRET and reload.',
+  ],
   verify: {
     ...standardWebhooks,
     id: ['svix-id', 'webhook-id'],

@@ -6,6 +6,7 @@ import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { opsDefaults } from '../http/ops-service.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
+import { NOT_ASKED } from './not-asked.ts'
 
 const NOW_MS = START_MS + 3_600_000
 const TOKENS = { tokens: ['token-0123456789'], readTokens: ['read-0123456789'], host: '127.0.0.1', allowedHosts: [] }
@@ -41,6 +42,7 @@ function openConsole(given: Partial<ConsolePorts> = {}): typeof page {
     day: async () => ({ sources: new Map(), handlers: new Map() }),
     replicas: undefined,
     configuration: () => ({ settings: [], needRestart: [], warnings: [], lastReload: { ok: true, succeededAtMs: 0 } }),
+    ...NOT_ASKED,
     access: () => TOKENS,
     ...given,
   }

@@ -8,6 +8,7 @@ import type { ConsolePorts } from '../../src/http/console/ports.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { opsDefaults } from '../http/ops-service.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
+import { NOT_ASKED } from './not-asked.ts'
 
 let store: OpenStore
 beforeAll(async () => {
@@ -27,7 +28,15 @@ const nothing = async () => ({ sources: new Map(), handlers: new Map() })
 /** Pages of a console whose ports are as given. */
 function consoleWith(given: Partial<ConsolePorts> = {}): (path: string) => Promise<{ status: number; text: string }> {
   const defaults = opsDefaults(store)
-  const ports = { ...defaults, clock: () => NOW_MS, day: nothing, replicas: undefined, configuration, ...given }
+  const ports = {
+    ...defaults,
+    clock: () => NOW_MS,
+    day: nothing,
+    replicas: undefined,
+    configuration,
+    ...NOT_ASKED,
+    ...given,
+  }
   const app = createOpsListener({ ...ports, console: createConsole(ports) })
   return async (path) => {
     const { statusCode, body } = await app.inject({ url: path, headers: { host: 'localhost' } })

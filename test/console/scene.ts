@@ -58,11 +58,15 @@ export async function startScene(
 }
 
 /** The same for all tests of a file. */
-export function shareScene(given: Readonly<Record<string, string>> = {}): () => Scene {
+export function shareScene(
+  given: Readonly<Record<string, string>> = {},
+  options: Omit<LocalOptions, 'onEnd'> = {},
+): () => Scene {
   let scene: Scene | undefined
   let end = async (): Promise<void> => {}
   beforeAll(async () => {
     scene = await startScene(given, {
+      ...options,
       onEnd: (ends) => {
         end = ends
       },

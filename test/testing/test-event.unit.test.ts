@@ -137,7 +137,7 @@ describe('a recorded event', () => {
     expect(() => recorded('missing.json')).toThrow(/missing.json cannot be read: ENOENT/)
     expect(() => recorded(fixture({ format: 'x' }))).toThrow(/its format is not holdfast-event\/1/)
     expect(() => recorded(fixture({ uid: 1, origin: 'x', headers: [], body: undefined, received_at: 'now' }))).toThrow(
-      /uid is no text; received_at is no time; origin is none of webhook, poll, cli; headers is no object of texts; it has neither body nor body_base64/,
+      /uid is no text; received_at is no time; origin is none of webhook, poll, cli, sample; headers is no object of texts; it has neither body nor body_base64/,
     )
   })
 })

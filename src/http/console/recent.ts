@@ -42,3 +42,9 @@ export async function within<Value>(ms: number, promise: Promise<Value>): Promis
     clearTimeout(timer)
   }
 }
+
+/** A page does not wait longer for what it can do without. */
+const PAGE_MS = 2_000
+
+/** The same within the time that a page waits. */
+export const inTime = <Value>(promise: Promise<Value>): Promise<Value | undefined> => within(PAGE_MS, promise)

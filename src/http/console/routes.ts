@@ -82,6 +82,14 @@ export class ConsoleRoutes {
     })
   }
 
+  /** A page for which a provider is called, so that only those see it who may change things. */
+  providerPage(path: string, show: (visit: Visit) => Promise<Page>): void {
+    this.#route('GET', path, { callsOut: true }, async (request, reply) => {
+      const visit = await this.#visit(request)
+      reply.type(HTML).send(page(visit.frame, await show(visit)).toString())
+    })
+  }
+
   /** A part of a page, which the page fetches again. */
   part(path: string, show: (visit: Visit) => Promise<Html>): void {
     this.#route('GET', `/part${path}`, {}, async (request, reply) => {
@@ -129,7 +137,7 @@ export class ConsoleRoutes {
   #route(
     method: 'GET' | 'POST',
     path: string,
-    config: { readonly audit?: string | false; readonly open?: boolean },
+    config: { readonly audit?: string | false; readonly open?: boolean; readonly callsOut?: boolean },
     handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>,
   ): void {
     this.#options.app.route({

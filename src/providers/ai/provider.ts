@@ -120,6 +120,10 @@ const registrations: RegistrationApi = {
 
 export default defineProvider({
   name: 'ai',
+  setup: [
+    'Register the URL above at the API: POST /webhooks with url, events and secret.',
+    'The secret is the value of SOURCE_<NAME>_SECRET. Each request for a task that POST /v1/tasks submits also names the URL.',
+  ],
   verify: standardWebhooks,
   event: read,
   schemas: catalogue,

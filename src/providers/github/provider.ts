@@ -3,6 +3,7 @@ import type { RegistrationApi } from '../../domain/provider.ts'
 import { bearer, registrationOf } from '../api.ts'
 import { defineProvider } from '../define-provider.ts'
 import { githubMismatch } from './events.ts'
+import { githubSample } from './sample.ts'
 
 const PATH = '/hooks'
 const PAGE_SIZE = 100
@@ -57,6 +58,11 @@ const registrations: RegistrationApi = {
  */
 export default defineProvider({
   name: 'github',
+  setup: [
+    'In the repository or organization, open Settings, Webhooks, Add webhook, and enter the URL above.',
+    'Content type: application/json. Secret: the value of SOURCE_<NAME>_SECRET.',
+    'Choose the events to send. GitHub sends a ping at once.',
+  ],
   verify: {
     scheme: 'hmac',
     algorithm: 'sha256',
@@ -75,6 +81,7 @@ export default defineProvider({
   },
   mismatch: ({ headers, body }) => githubMismatch(headers['x-github-event'] ?? '', body),
   redelivery: 'manual',
+  samples: githubSample,
   api: {
     headers: (key) => ({
       ...bearer(key),

@@ -120,7 +120,7 @@ function timeline({ nowMs }: Visit, event: EventDetail): Html {
     {
       atMs: receivedAtMs,
       mark: origin === 'poll' ? 'asked' : 'received',
-      title: html`${own(origin === 'poll' ? 'Answered to a poll' : origin === 'cli' ? 'Sent from the command line' : 'Received')} and stored`,
+      title: html`${own(origin === 'poll' ? 'Answered to a poll' : origin === 'sample' ? 'Made as a sample' : origin === 'cli' ? 'Sent from the command line' : 'Received')} and stored`,
       detail: html`${origin === 'webhook' ? html`POST /v1/webhooks/${show(source, 60)} · ` : NOTHING}${own(bytes(size))} · ${own(counted(Object.keys(headers).length, 'header'))}`,
     },
   ]

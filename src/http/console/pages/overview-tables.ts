@@ -116,7 +116,7 @@ const number = (count: number, day: DayNumbers | undefined): Html =>
   html`<span class="label">24 h </span>${own(day === undefined ? '–' : whole(count))}`
 
 /** Without the present hour, which has less than a whole one and would look like a fall; unless it is the first. */
-function trend(values: readonly number[] = [], failures: readonly number[] = []): Html {
+export function trend(values: readonly number[] = [], failures: readonly number[] = []): Html {
   const isFirst = ![...values.slice(0, -1), ...failures.slice(0, -1)].some((count) => count > 0)
   return isFirst ? spark(values, failures) : spark(values.slice(0, -1), failures.slice(0, -1))
 }

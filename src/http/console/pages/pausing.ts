@@ -9,6 +9,9 @@ import { ago, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 
+/** The page of a source or of a handler. */
+export const pathOf = (kind: PausedKind, name: string): string => `/console/${kind}s/${encodeURIComponent(name)}`
+
 /** The forms that pause and resume; `names`: what there is. */
 export function registerPausing(
   routes: ConsoleRoutes,
@@ -27,11 +30,11 @@ export function registerPausing(
     if (reason !== undefined && reason.length > MAX_PAUSE_REASON)
       throw new HoldfastError('invalid_request', `the reason is longer than ${MAX_PAUSE_REASON} characters`)
     await pauses.pause({ kind, name, by: askedBy(request), ...(reason !== undefined && reason !== '' && { reason }) })
-    return `/console/${kind}s/${encodeURIComponent(name)}`
+    return pathOf(kind, name)
   })
   routes.form(`${path}/resume`, `${kind}.resume`, async ({ params: { name = '' } }) => {
     await pauses.resume(kind, name)
-    return `/console/${kind}s/${encodeURIComponent(name)}`
+    return pathOf(kind, name)
   })
 }
 
@@ -42,7 +45,7 @@ export function pausing(
   pause: Pause | undefined,
   { nowMs, mayChange, frame }: Visit,
 ): Html {
-  const path = `/console/${kind}s/${encodeURIComponent(name)}`
+  const path = pathOf(kind, name)
   const what = kind === 'handler' ? 'its deliveries wait' : 'its deliveries wait, and its events are still acknowledged'
   if (pause !== undefined)
     return html`<div class="card pad bar spread"><p>${state('paused', own('paused'))} by ${show(pause.by, 60)} at ${time(pause.sinceMs, nowMs)} UTC, ${ago(pause.sinceMs, nowMs)}${pause.reason === undefined ? NOTHING : html`: ${show(pause.reason, 256)}`}. ${own(`${what[0]?.toUpperCase()}${what.slice(1)}.`)}</p>${mayChange ? html`<form method="post" action="${own(path)}/resume">${csrfField(frame)}<button class="btn go" type="submit">Resume</button></form>` : NOTHING}</div>`

@@ -1,5 +1,5 @@
 import type { Sample, SampleEvent } from '../../domain/provider.ts'
-import { githubKeys } from '../github/events.ts'
+import { githubKeys } from './events.ts'
 
 const TEXTS = new Map([
   ['ref', 'refs/heads/main'],

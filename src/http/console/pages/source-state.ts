@@ -1,0 +1,190 @@
+import { HoldfastError } from '../../../domain/errors.ts'
+import type { Pause } from '../../../domain/pause.ts'
+import type { Problem, ProblemName } from '../../../domain/problem.ts'
+import type { SourceState } from '../../../domain/source.ts'
+import type { SourceHealth } from '../../../domain/source-health.ts'
+import type { SourceDay } from '../../../domain/stats.ts'
+import type { SourceView } from '../../schemas/configuration.ts'
+import { type Html, html, NOTHING, own } from '../html/html.ts'
+import { type MarkName, state, type Tone } from '../html/marks.ts'
+import { show } from '../html/show.ts'
+import { ago, counted, duration, time } from '../html/words.ts'
+import type { ConsolePorts } from '../ports.ts'
+import { inTime } from '../recent.ts'
+import type { Visit } from '../routes.ts'
+
+/** A source as its pages show it. */
+export interface SeenSource {
+  readonly source: SourceView
+  /** Undefined: the store does not tell. */
+  readonly state: SourceState | undefined
+  readonly health: SourceHealth
+  readonly pause: Pause | undefined
+  /** Of the status, those of this source. */
+  readonly problems: readonly Problem[]
+  readonly day: SourceDay | undefined
+}
+
+/** One thing that is so, with its reason. */
+interface Finding {
+  readonly mark: MarkName
+  readonly tone?: Tone
+  readonly word: string
+  /** A few words, for a list. */
+  readonly why: Html
+  /** Sentences, with what to do. */
+  readonly says: Html
+}
+
+/** Throws `unknown_source`. */
+export function sourceIn({ sources }: Pick<ConsolePorts, 'sources'>, { params: { name = '' } }: Visit): SourceView {
+  const source = sources().find((each) => each.name === name)
+  if (source === undefined) throw new HoldfastError('unknown_source', `there is no source ${name}`)
+  return source
+}
+
+export async function seeSource(
+  source: SourceView,
+  { sourceState, sourceHealth, pauses, day, status }: ConsolePorts,
+): Promise<SeenSource> {
+  const { name } = source
+  const [state, days, { problems }] = await Promise.all([inTime(sourceState(name)), inTime(day()), status()])
+  return {
+    source,
+    state,
+    health: sourceHealth(name),
+    pause: pauses.find('source', name),
+    problems: problems.filter((each) => each.source === name),
+    day: days?.sources.get(name),
+  }
+}
+
+export const lastWebhookOf = ({ state, health }: SeenSource): number | undefined =>
+  state?.lastWebhookAtMs ?? health.lastWebhookAtMs
+
+/** As the API tells it. */
+export const silentSinceOf = ({ state, health }: SeenSource): number | undefined =>
+  health.silentSinceMs ?? state?.silentSinceMs
+
+/** What is so, the worst first; the first one is its state. */
+export function findingsOf(seen: SeenSource, nowMs: number): readonly [Finding, ...Finding[]] {
+  const bad = [
+    ...refused(seen, nowMs),
+    ...silent(seen, nowMs),
+    ...breaker(seen),
+    ...paused(seen, nowMs),
+    ...seen.problems.flatMap((problem) => other(problem, seen)),
+  ]
+  const [first, ...rest] = bad
+  return first === undefined ? [arriving(seen, nowMs)] : [first, ...rest]
+}
+
+export const sourceStateOf = ({ mark, word, tone }: Finding): Html => state(mark, own(word), tone)
+
+const since = (ms: number, nowMs: number): Html => html`since ${time(ms, nowMs)} UTC, ${own(duration(nowMs - ms))}`
+
+function refused({ health: { refusingSinceMs, refusingReason } }: SeenSource, nowMs: number): readonly Finding[] {
+  if (refusingSinceMs === undefined) return []
+  const reason = refusingReason?.replaceAll('_', ' ') ?? 'unknown'
+  return [
+    {
+      mark: 'refused',
+      word: 'refused',
+      why: html`${own(reason)} for ${own(duration(nowMs - refusingSinceMs))}`,
+      says: html`Requests are refused ${since(refusingSinceMs, nowMs)}, and none or hardly any is accepted. The reason is mostly <b>${own(reason)}</b>: below is what it means, and how to mend it.`,
+    },
+  ]
+}
+
+function silent(seen: SeenSource, nowMs: number): readonly Finding[] {
+  const sinceMs = silentSinceOf(seen)
+  if (sinceMs === undefined) return []
+  const { usualGapMs } = seen.health
+  const usual = usualGapMs === undefined ? NOTHING : html`, usually one every ${own(duration(usualGapMs))}`
+  return [
+    {
+      mark: 'silent',
+      word: 'silent',
+      why: html`nothing for ${own(duration(nowMs - sinceMs))}${usual}`,
+      says: html`No webhook has come ${since(sinceMs, nowMs)}${usual}. Look whether the webhook is still registered at the provider and switched on, and whether its URL is the one below. If it is right that none comes, set EXPECT_EVERY.`,
+    },
+  ]
+}
+
+function breaker({ state: now }: SeenSource): readonly Finding[] {
+  if (now?.breaker !== 'open' && now?.breaker !== 'half_open') return []
+  const word = now.breaker === 'open' ? 'breaker open' : 'breaker half open'
+  return [
+    {
+      mark: 'open',
+      word,
+      why: own("calls to the provider's API fail"),
+      says: html`Calls to the provider's API fail in a row, so the service has paused them. ${own(now.breaker === 'open' ? 'After some seconds it tries one by itself, and goes on if that succeeds.' : 'It tries one now, and goes on if that succeeds.')} Tasks are not polled meanwhile; webhooks arrive all the same.`,
+    },
+  ]
+}
+
+function paused({ pause }: SeenSource, nowMs: number): readonly Finding[] {
+  if (pause === undefined) return []
+  return [
+    {
+      mark: 'paused',
+      word: 'paused',
+      why: html`by ${show(pause.by, 40)}${pause.reason === undefined ? NOTHING : html`: ${show(pause.reason, 120)}`}`,
+      says: html`Paused by ${show(pause.by, 60)} ${since(pause.sinceMs, nowMs)}. Its webhooks are acknowledged and stored; their deliveries wait.`,
+    },
+  ]
+}
+
+const OTHERS: Readonly<Partial<Record<ProblemName, { mark: MarkName; word: string; path: (name: string) => string }>>> =
+  {
+    events_quarantined: {
+      mark: 'warning',
+      word: 'not understood',
+      path: (name) => `/console/events?q=${encodeURIComponent(`source:${name} status:quarantined`)}`,
+    },
+    tasks_stuck: {
+      mark: 'warning',
+      word: 'tasks stuck',
+      path: (name) => `/console/tasks?source=${encodeURIComponent(name)}&status=pending`,
+    },
+    tasks_expired: {
+      mark: 'warning',
+      word: 'tasks expired',
+      path: (name) => `/console/tasks?source=${encodeURIComponent(name)}&status=expired`,
+    },
+    schema_drift: { mark: 'note', word: 'fields changed', path: () => '#drift' },
+  }
+
+function other({ problem, summary, severity, cause }: Problem, { source }: SeenSource): readonly Finding[] {
+  const known = OTHERS[problem]
+  if (known === undefined || severity === 'notice') return []
+  return [
+    {
+      mark: known.mark,
+      word: known.word,
+      why: show(summary, 120),
+      says: html`${show(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}`, 200)}${cause === undefined ? NOTHING : html` (${show(cause, 120)})`}. <a href="${own(known.path(source.name))}">Look at them</a>.`,
+    },
+  ]
+}
+
+function arriving(seen: SeenSource, nowMs: number): Finding {
+  const lastMs = lastWebhookOf(seen)
+  const { usualGapMs } = seen.health
+  if (lastMs === undefined)
+    return {
+      mark: 'none',
+      word: 'no event yet',
+      why: own('nothing has come yet'),
+      says: html`No webhook has come yet. Register the URL below at the provider. To see first what your handlers do, send a sample.`,
+    }
+  const usual = usualGapMs === undefined ? NOTHING : html`, usually one every ${own(duration(usualGapMs))}`
+  const today = seen.day?.total.received ?? 0
+  return {
+    mark: 'succeeded',
+    word: 'receiving',
+    why: usualGapMs === undefined ? NOTHING : html`usually every ${own(duration(usualGapMs))}`,
+    says: html`Webhooks arrive: the last one came ${ago(lastMs, nowMs)}${usual}; ${own(counted(today, 'event'))} in 24 hours.`,
+  }
+}
