@@ -43,6 +43,16 @@ describe('the way to the console', () => {
     expect((await ask(url(), '/console/preferences', { form: {}, headers: OWN_PAGE })).status).toBe(401)
   })
 
+  test('tells those who have not signed in nothing of what runs, and leads back to the page whose form they sent', async () => {
+    expect((await ask(url(), '/console/sign-in')).text).not.toMatch(/holdfast \d/)
+    expect((await (await signedIn(url(), OPS_TOKEN)).get('/console')).text).toMatch(/holdfast \d/)
+    const headers = { ...OWN_PAGE, referer: `${url()}/console/replay?q=type:a` }
+    const refused = await ask(url(), '/console/replay', { form: {}, headers })
+    expect(refused.status).toBe(401)
+    const to = encodeURIComponent('/console/replay?q=type:a').replaceAll('=', '&#x3D;')
+    expect(refused.text.replaceAll('&#x3D;', '=')).toContain(`href="/console/sign-in?to=${to}"`)
+  })
+
   test('answers in HTML for a path or a method that there is not', async () => {
     const { get, cookie } = await signedIn(url(), OPS_TOKEN)
     const missing = await get('/console/nowhere/at/all')

@@ -51,11 +51,13 @@ test('text from outside is inert and legible on every page of the console', asyn
   await signIn(page, scene.opsUrl)
   const faults: string[] = []
   const parts = new Set<string>()
+  const files = new Set<string>()
   const look = async (path: string): Promise<void> => {
     const seen = [...(await faultsIn(page)), ...watch.splice(0), ...complaints.splice(0)]
     // The browser itself says in its console that a page was not found, or refused.
     for (const fault of seen) if (!fault.startsWith('Failed to load resource')) faults.push(`${path}: ${fault}`)
     for (const part of await partsOf(page)) parts.add(part)
+    for (const file of await filesOf(page)) files.add(file)
   }
   const found = await findPages(page, scene.opsUrl, { perKind: PER_KIND, onPage: look, mayBeAway: true })
   for (const path of [...REFLECTING, ...parts]) {
@@ -66,6 +68,7 @@ test('text from outside is inert and legible on every page of the console', asyn
   expect(faults).toEqual([])
   expect(found.length).toBeGreaterThan(30)
   expect(parts.size).toBeGreaterThan(0)
+  for (const file of files) await expectInertFile(page, `${scene.opsUrl}${file}`)
   await expectLegible(page, scene)
 })
 
@@ -77,6 +80,20 @@ async function expectLegible(page: Page, scene: Scene): Promise<void> {
   for (const each of HOSTILE.slice(0, 3)) expect(text).toContain(each)
   for (const name of ['ESC', 'NUL', 'BEL', 'U+202E', 'U+2066', 'U+200B', 'U+FEFF', 'U+009B'])
     expect(text).toContain(name)
+}
+
+/** A browser keeps the file, and takes it for nothing that it could show or run. */
+async function expectInertFile(page: Page, url: string): Promise<void> {
+  const answer = await page.request.get(url)
+  expect({ url, status: answer.status(), ...answer.headers() }).toMatchObject({
+    url,
+    status: 200,
+    'content-type': 'application/octet-stream',
+    'content-disposition': expect.stringMatching(/^attachment\b/),
+    'content-security-policy': expect.stringMatching(/\bsandbox\b/),
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+  })
 }
 
 /** Collects dialogs, scripts that ran, and whatever a page asked of another place. */
@@ -132,6 +149,11 @@ function findFaults(): readonly string[] {
   if (!isOurs(location.pathname)) faults.push(`it is now at ${location.href}`)
   return faults
 }
+
+const filesOf = (page: Page): Promise<readonly string[]> =>
+  page.evaluate<readonly string[]>(
+    "[...document.querySelectorAll('a[download]')].map((each) => each.getAttribute('href'))",
+  )
 
 const partsOf = (page: Page): Promise<readonly string[]> =>
   page.evaluate<readonly string[]>(

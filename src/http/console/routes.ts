@@ -11,6 +11,7 @@ import { isOfConsole, ROOT } from './headers.ts'
 import type { Html } from './html/html.ts'
 import { type Badges, type Frame, type Page, page } from './html/layout.ts'
 import { refusalPage, refusalPart, sameSitePage } from './pages/refusal.ts'
+import { pathTo } from './pages/sign-in.ts'
 import type { Sessions } from './session.ts'
 
 const HTML = 'text/html; charset=utf-8'
@@ -174,7 +175,7 @@ export class ConsoleRoutes {
     const problem = JSON.parse(payload.toString()) as ProblemJson
     reply.type(HTML).removeHeader('content-length')
     if (isPart(request)) return refusalPart(problem).toString()
-    return page(await this.#frame(request), refusalPage(problem)).toString()
+    return page(await this.#frame(request), refusalPage(problem, cameFrom(request))).toString()
   }
 
   async #visit(request: FastifyRequest): Promise<Visit> {
@@ -197,8 +198,9 @@ export class ConsoleRoutes {
       ...preferencesOf(request),
       // What cannot be counted now is no reason to show nothing.
       badges: credential === null ? {} : await badges().catch(() => ({})),
-      version: VERSION,
-      about: request.credential === null ? '' : await about(),
+      // What runs here is told to those who have signed in.
+      version: credential === null ? '' : VERSION,
+      about: credential === null ? '' : await about().catch(() => ''),
       right: actor === 'loopback' ? undefined : actor,
       csrf: this.#csrfOf(request),
       path: method === 'POST' ? ROOT : url,
@@ -219,6 +221,13 @@ export class ConsoleRoutes {
     if (session !== undefined) return session.csrf
     return (request.credential === null ? undefined : sessions.formKey(request.credential)) ?? ''
   }
+}
+
+/** The page whose form was sent; undefined: the request is for a page itself, or does not say. */
+function cameFrom({ method, headers: { referer } }: FastifyRequest): string | undefined {
+  if (method !== 'POST' || referer === undefined || !URL.canParse(referer)) return undefined
+  const { pathname, search } = new URL(referer)
+  return pathTo(`${pathname}${search}`)
 }
 
 const isPart = ({ routeOptions: { url } }: FastifyRequest): boolean => url?.startsWith(`${ROOT}/part/`) === true

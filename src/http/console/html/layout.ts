@@ -31,6 +31,7 @@ export type Theme = (typeof THEMES)[number]
 /** What every page shows around its content, and what a person has chosen. */
 export interface Frame {
   readonly badges: Badges
+  /** Empty: it is not told. */
   readonly version: string
   /** `3 replicas`, for example. */
   readonly about: string
@@ -115,7 +116,7 @@ function about(frame: Frame): Html {
   const { right } = frame
   return html`<div class="about">
 ${when(frame.about !== '', () => html`<span>${own(frame.about)}</span>`)}
-<span>holdfast ${own(frame.version)}</span>
+${when(frame.version !== '', () => html`<span>holdfast ${own(frame.version)}</span>`)}
 ${when(right !== undefined, () => html`<span>${own(RIGHTS[right ?? 'OPS_READ_TOKEN'])} (${own(right ?? '')})</span>`)}
 <span><a href="/console/preferences?to=${own(encodeURIComponent(frame.path))}">Preferences</a></span>
 ${when(right !== undefined, () => html`<form method="post" action="/console/sign-out">${csrfField(frame)}<button class="link" type="submit">Sign out</button></form>`)}

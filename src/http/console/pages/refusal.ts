@@ -6,8 +6,11 @@ import { show } from '../html/show.ts'
 
 const MAX_DETAIL = 600
 
-/** What a page shows in place of its content if there is a fault. The detail may hold what the person has sent. */
-export function refusalPage(problem: ProblemJson): Page {
+/**
+ * What a page shows in place of its content if there is a fault. The detail may hold what the person has sent. `from`: the page whose
+ * form was sent.
+ */
+export function refusalPage(problem: ProblemJson, from?: string): Page {
   const { status } = problem
   const { title, detail } = forPersons(problem)
   return {
@@ -15,17 +18,18 @@ export function refusalPage(problem: ProblemJson): Page {
     title,
     content: html`<div class="head"><div><h1>${own(title)}</h1><p>${detail === undefined ? NOTHING : show(detail, MAX_DETAIL)}</p></div></div>
 <p class="muted small">Answer ${status}. ${when(status === 404, () => html`It may be older than the service keeps, or be in another store.`)}</p>
-<p>${status === 401 ? SIGN_IN : html`<a class="btn" href="/console">Overview</a>`}</p>`,
+<p class="bar">${status === 401 ? signInLink(from) : html`${from === undefined ? NOTHING : html`<a class="btn go" href="${own(from)}">Back</a>`}<a class="btn" href="/console">Overview</a>`}</p>`,
   }
 }
 
 /** The same in place of a part: what the page showed before is old. */
 export function refusalPart(problem: ProblemJson): Html {
   const { title, detail } = forPersons(problem)
-  return html`<p class="note" role="alert">${mark('warning')} ${own(title)}. ${detail === undefined ? NOTHING : show(detail, MAX_DETAIL)} ${when(problem.status === 401, () => SIGN_IN)}</p>`
+  return html`<p class="note" role="alert">${mark('warning')} ${own(title)}. ${detail === undefined ? NOTHING : show(detail, MAX_DETAIL)} ${when(problem.status === 401, () => signInLink())}</p>`
 }
 
-const SIGN_IN = html`<a class="btn" href="/console/sign-in">Sign in</a>`
+const signInLink = (to?: string): Html =>
+  html`<a class="btn go" href="/console/sign-in${own(to === undefined ? '' : `?to=${encodeURIComponent(to)}`)}">Sign in</a>`
 
 /** To persons, a token is something that they sign in with. */
 const forPersons = ({ status, title, detail }: ProblemJson): Pick<ProblemJson, 'title' | 'detail'> =>
