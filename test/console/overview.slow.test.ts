@@ -32,3 +32,32 @@ test('the overview shows new problems without being loaded again, and keeps what
   await page.getByRole('link', { name: 'Look and replay' }).click()
   await expect.poll(() => page.getByRole('heading', { level: 1 }).innerText()).toContain('1 dead letter')
 })
+
+test('the overview holds while the pointer is on what needs a hand, and goes on after the service was away', async () => {
+  const scene = await startScene()
+  scene.breakBilling()
+  await scene.send('invoice.paid', { number: 2 })
+  await scene.settled(1)
+  const visitor = await open()
+  const { page } = visitor
+  await signIn(page, scene.opsUrl)
+  const live = page.locator('.live')
+  await page.getByRole('link', { name: 'Look and replay' }).hover()
+  await expect.poll(() => live.innerText(), { timeout: 20_000 }).toBe('Held while you are at it')
+  await page.getByRole('heading', { level: 1 }).hover()
+  await expect.poll(() => live.innerText(), { timeout: 20_000 }).toBe('Live, every 5 s')
+
+  await page.route('**/console/part/overview*', (route) => route.fulfill({ status: 503, body: 'away' }))
+  await expect.poll(() => live.innerText(), { timeout: 20_000 }).toBe('Not live: the service answers 503')
+  expect(await page.getByText('1 dead letter').isVisible()).toBe(true)
+  await page.unroute('**/console/part/overview*')
+  await expect.poll(() => live.innerText(), { timeout: 20_000 }).toBe('Live, every 5 s')
+  await page.route('**/console/part/overview*', (route) => route.abort())
+  await expect.poll(() => live.innerText(), { timeout: 20_000 }).toBe('Not live: no answer')
+  await page.unroute('**/console/part/overview*')
+  await expect.poll(() => live.innerText(), { timeout: 20_000 }).toBe('Live, every 5 s')
+  // The browser itself tells of answers that it did not get.
+  expect(
+    (visitor.complaints as string[]).splice(0).filter((text) => !/Failed to (load resource|fetch)/.test(text)),
+  ).toEqual([])
+})

@@ -57,6 +57,47 @@ function localTimes(place) {
 localTimes(document)
 document.addEventListener('htmx:after:swap', (event) => localTimes(event.target))
 
+// --- parts that ask for themselves again
+
+const HELD_MS = 1_000
+const FAILED_MS = 5_000
+
+/** Whether the pointer or the focus is where nothing may change under it. */
+function isInUse(id) {
+  const place = id && document.getElementById(id)
+  return Boolean(place) && (place.matches(':hover') || place.contains(document.activeElement))
+}
+
+/** Says why a page does not follow what happens; the next answer takes the words away. */
+function held(words) {
+  const place = document.querySelector('.live')
+  place?.classList.add('held')
+  const text = place?.lastElementChild
+  if (text && text.textContent !== words) text.textContent = words
+}
+
+function askLater(asking, words, ms) {
+  held(words)
+  setTimeout(() => asking.isConnected && asking.dispatchEvent(new CustomEvent('again')), ms)
+}
+
+document.addEventListener('htmx:before:request', (event) => {
+  const { again } = event.target.dataset
+  if (again === undefined || (!document.hidden && !isInUse(again))) return
+  event.preventDefault()
+  askLater(event.target, 'Held while you are at it', HELD_MS)
+})
+document.addEventListener('htmx:before:response', (event) => {
+  const status = event.detail?.ctx?.response?.status ?? 0
+  if (event.target.dataset.again === undefined || status < 400) return
+  // What is shown stays, until there is a better answer.
+  event.preventDefault()
+  askLater(event.target, `Not live: the service answers ${status}`, FAILED_MS)
+})
+document.addEventListener('htmx:error', (event) => {
+  if (event.target.dataset?.again !== undefined) askLater(event.target, 'Not live: no answer', FAILED_MS)
+})
+
 // --- keys
 
 const PLACES = {

@@ -8,7 +8,7 @@ export interface Column<Row> {
   /** The title is only for those who do not see the table. */
   readonly isTitleHidden?: true
   readonly cell: (row: Row) => Html
-  readonly kind?: 'number' | 'name' | 'cut' | 'mono' | 'short' | 'half'
+  readonly kind?: 'number' | 'name' | 'cut' | 'mono' | 'short' | 'half' | 'third'
   readonly onPhone?: OnPhone
 }
 
@@ -23,7 +23,15 @@ export interface Table<Row> {
   readonly foot?: Html
 }
 
-const CLASSES = { number: 'num', name: 'type', cut: 'cut', mono: 'mono muted nowrap', short: 'nowrap', half: 'half' }
+const CLASSES = {
+  number: 'num',
+  name: 'type',
+  cut: 'cut',
+  mono: 'mono muted nowrap',
+  short: 'nowrap',
+  half: 'half',
+  third: 'third',
+}
 const ON_PHONE = { start: '', end: 'end', wide: 'wide', gone: 'off' }
 
 /** A table that is a list of cards on a phone. The roles in it keep it a table for screen readers there. */

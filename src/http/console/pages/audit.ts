@@ -103,7 +103,7 @@ const listOf = (items: readonly RecordedAuditEntry[], older: string | undefined,
         onPhone: 'gone',
         cell: ({ count }) => own(count === undefined ? '' : whole(count)),
       },
-      { title: 'By', onPhone: 'wide', cell: byWhom },
+      { title: 'By', kind: 'third', onPhone: 'wide', cell: byWhom },
     ],
     foot: pager(html`${own(counted(items.length, 'change'))}, newest first.`, older),
   })

@@ -1,6 +1,7 @@
 import type { RunningReplica } from '../../../domain/replica-registry.ts'
 import type { DayNumbers, StatsReport } from '../../../domain/stats.ts'
 import type { ServiceStatus } from '../../../domain/status.ts'
+import { again, live } from '../html/again.ts'
 import { type Html, html, NOTHING, own, rendered } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
 import { ago, dated, whole } from '../html/words.ts'
@@ -78,15 +79,14 @@ async function lastEventsOf({ sources, sourceState }: ConsolePorts): Promise<Rea
 
 const inTime = <Value>(promise: Promise<Value>): Promise<Value | undefined> => within(TIMEOUT_MS, promise)
 
-/** A new id each time: an element that is the same as before would not ask again. */
-const again = (range: Range, nowMs: number): Html =>
-  html`<i id="again-${nowMs}" hidden hx-get="/console/part/overview?range=${own(range)}" hx-trigger="load delay:5s" hx-target="#overview" hx-swap="innerMorph"></i>`
+const isAsking = (range: Range, nowMs: number): Html =>
+  again({ path: `/console/part/overview?range=${range}`, into: 'overview', seconds: 5, nowMs, steady: 'hand' })
 
 const overview = (
   { range, nowMs, status, stats, day, dead, lastEvents, replicas }: Seen,
   options: ConsolePorts,
 ): Html => html`
-<div class="head"><div><h1>${headline(status)}</h1><p>As of ${dated(nowMs)}</p></div><span class="live"><i></i>Live, every 5 s</span>${again(range, nowMs)}</div>
+<div class="head"><div><h1>${headline(status)}</h1><p>As of ${dated(nowMs)}</p></div>${live('Live, every 5 s')}${isAsking(range, nowMs)}</div>
 ${problems(status, nowMs)}
 ${numbers(range, stats, status, nowMs)}
 <div class="two">${sourceTable({ names: options.sources().map(({ name }) => name), lastEventAtMs: (source) => options.sourceHealth(source).lastWebhookAtMs ?? lastEvents?.get(source), status, day, nowMs })}

@@ -2,7 +2,8 @@ import { HoldfastError } from '../../../domain/errors.ts'
 import type { EventSummary } from '../../../domain/event.ts'
 import { isTerminal, type Task, type TaskStatus } from '../../../domain/task.ts'
 import { noteChange } from '../../ops/audit.ts'
-import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { again, live } from '../html/again.ts'
+import { between, type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { csrfField } from '../html/layout.ts'
 import { type MarkName, mark, state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
@@ -74,16 +75,27 @@ function pageOf(seen: Seen, visit: Visit): Html {
   const isOpen = !isTerminal(task.status)
   const form = (verb: string, words: string, kind = ''): Html =>
     html`<form method="post" action="${own(`${taskPath(task)}/${verb}`)}">${csrfField(frame)}<button class="btn${own(kind)}" id="${own(verb)}" type="submit">${own(words)}</button></form>`
-  return html`<div><p class="crumb"><a href="/console/tasks">Tasks</a></p><div class="head"><div class="bar"><h1 class="mono">${show(id ?? uid, 128)}</h1>${stateOf(task)}${isOpen ? html`<span class="live"><i></i>Live</span>${again(task, nowMs)}` : NOTHING}</div>${when(isOpen && mayChange, () => html`<div class="bar">${form('poll', 'Ask now', ' go')}${form('cancel', 'Cancel the task')}</div>`)}</div>
+  return html`<div><p class="crumb"><a href="/console/tasks">Tasks</a></p><div class="head"><div class="bar"><h1 class="mono">${show(id ?? uid, 128)}</h1>${stateOf(task)}${isOpen ? html`${live('Live')}${isAsking(task, nowMs)}` : NOTHING}</div>${when(isOpen && mayChange, () => html`<div class="bar">${form('poll', 'Ask now', ' go')}${form('cancel', 'Cancel the task')}</div>`)}</div>
 <p class="says">${verdict(task, nowMs)}</p></div>
 <div class="story"><section class="card" aria-labelledby="story"><div class="title"><h2 id="story">What happened</h2></div><ol class="line">${momentsOf(seen, nowMs).map((each) => lineOf(each, nowMs))}</ol></section>
-<div class="stack"><dl class="card pad kv"><dt>Source</dt><dd><a href="/console/sources/${own(encodeURIComponent(source))}">${show(source, 60)}</a></dd><dt>Provider says</dt><dd>${task.providerStatus === null ? html`–` : show(task.providerStatus, 120)}</dd><dt>Asked</dt><dd>${own(counted(task.polls, 'time'))}</dd>${task.lastError === null ? NOTHING : html`<dt>Last error</dt><dd class="warn">${show(task.lastError, 600)}</dd>`}<dt>Uid</dt><dd class="mono">${own(uid)}</dd></dl>
-${metadata === null ? NOTHING : html`<section class="card" aria-labelledby="metadata"><div class="title"><h2 id="metadata">Metadata</h2></div><pre class="trace raw" tabindex="0" role="region" aria-label="Metadata">${show(JSON.stringify(metadata, null, 1), MAX_METADATA)}</pre></section>`}</div></div>`
+<div class="stack"><dl class="card pad kv"><dt>Source</dt><dd><a href="/console/sources/${own(encodeURIComponent(source))}">${show(source, 60)}</a></dd><dt>Provider says</dt><dd>${task.providerStatus === null ? html`–` : show(task.providerStatus, 120)}</dd><dt>Asked</dt><dd>${own(task.polls === 0 ? 'not yet' : times(task.polls))}</dd>${task.lastError === null ? NOTHING : html`<dt>Last error</dt><dd class="warn">${show(task.lastError, 600)}</dd>`}<dt>Uid</dt><dd class="mono">${own(uid)}</dd></dl>
+${metadata === null ? NOTHING : html`<section class="card" aria-labelledby="metadata"><div class="title"><h2 id="metadata">Metadata</h2></div><pre class="trace raw" tabindex="0" role="region" aria-label="Metadata">${linesOf(JSON.stringify(metadata, null, 2))}</pre></section>`}</div></div>`
 }
 
-/** Asks for the page again after a while. A new id each time: an element that is the same as before would not ask again. */
-const again = (task: Task, nowMs: number): Html =>
-  html`<i id="again-${nowMs}" hidden hx-get="${own(taskPath(task).replace('/console/', '/console/part/'))}" hx-trigger="load delay:2s" hx-target="#task" hx-swap="innerMorph"></i>`
+const isAsking = (task: Task, nowMs: number): Html =>
+  again({ path: taskPath(task).replace('/console/', '/console/part/'), into: 'task', seconds: 2, nowMs })
+
+/** Line by line: within a line, a line end is a character that cannot be seen. */
+const linesOf = (text: string): Html =>
+  between(
+    text
+      .slice(0, MAX_METADATA)
+      .split('\n')
+      .map((each) => show(each, MAX_METADATA)),
+    own('\n'),
+  )
+
+const times = (count: number): string => (count === 1 ? 'once' : counted(count, 'time'))
 
 /** What is so, in a sentence. */
 function verdict(task: Task, nowMs: number): Html {
@@ -96,7 +108,7 @@ function verdict(task: Task, nowMs: number): Html {
   if (staleAtMs > nowMs)
     return html`Holdfast waits for a webhook, and asks the provider in ${own(duration(staleAtMs - nowMs))} if none comes${own(deadline)}.`
   const next = nextPollAtMs === null || nextPollAtMs <= nowMs ? 'now' : `in ${duration(nextPollAtMs - nowMs)}`
-  return html`No webhook came in time: the provider was asked ${own(counted(polls, 'time'))}, and is asked again ${own(next)}${own(deadline)}.`
+  return html`No webhook came in time: the provider was asked ${own(times(polls))}, and is asked again ${own(next)}${own(deadline)}.`
 }
 
 interface Moment {
@@ -121,7 +133,7 @@ function momentsOf({ task, events }: Seen, nowMs: number): readonly Moment[] {
             detail:
               polls === 0
                 ? html`the provider was not asked yet`
-                : html`asked ${own(counted(polls, 'time'))} since${lastError === null ? NOTHING : html`, the last time in vain: ${show(lastError, 300)}`}`,
+                : html`asked ${own(times(polls))} since${lastError === null ? NOTHING : html`, the last time in vain: ${show(lastError, 300)}`}`,
           },
         ]
       : []),

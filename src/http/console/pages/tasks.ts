@@ -72,9 +72,9 @@ function listOf(found: Found, { nowMs }: Visit): Html {
 ${
   stale.items.length === 0
     ? NOTHING
-    : html`<section aria-labelledby="stale"><h2 id="stale">Stale: no webhook came in time, and the provider is asked</h2>${tableOf(stale.items, 'Stale tasks, newest first', nowMs, stale.nextCursor === undefined ? NOTHING : html`<div class="foot"><a class="btn" href="${own(urlOf('stale', source))}">All that are stale</a></div>`)}</section><h2>All</h2>`
+    : html`<section aria-labelledby="stale"><h2 id="stale">Stale: no webhook came in time, and the provider is asked</h2>${tableOf(stale.items, 'Stale tasks, newest first', nowMs, stale.nextCursor === undefined ? NOTHING : html`<div class="foot"><a class="btn" href="${own(urlOf('stale', source))}">All that are stale</a></div>`)}</section>`
 }
-${
+${stale.items.length === 0 ? NOTHING : html`<h2 class="after">All</h2>`}${
   page.items.length === 0 && page.nextCursor === undefined
     ? empty(found)
     : tableOf(
