@@ -1,4 +1,6 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { expect, test } from 'vitest'
+import { setSession } from '../../src/http/console/cookies.ts'
 import { delayWrong } from '../../src/http/console/pages/sign-in.ts'
 import { createSessions } from '../../src/http/console/session.ts'
 import type { OpsAccess } from '../../src/http/ops/access.ts'
@@ -142,4 +144,20 @@ test('a bounded number of answers to wrong tokens wait, and further ones are giv
   go.resolve()
   expect(await Promise.all(waiting)).toEqual(Array.from({ length: 16 }, () => true))
   expect(await wrong()).toBe(true)
+})
+
+test('the cookie of a session that has begun with https is only set again for https, although a request may not say so', () => {
+  const cookies: unknown[] = []
+  const reply = { header: (_: string, cookie: string) => cookies.push(cookie) } as unknown as FastifyReply
+  const request = (headers: Record<string, string>) => ({ headers }) as unknown as FastifyRequest
+  const set = (headers: Record<string, string>) =>
+    setSession(request(headers), reply, { value: 'new', maxAgeSeconds: 60 })
+  set({ host: 'ops.example', cookie: '__Host-holdfast=old' })
+  set({ host: 'ops.example', 'x-forwarded-proto': 'https, http' })
+  set({ host: 'ops.example:8081', 'x-forwarded-proto': 'http', cookie: 'holdfast-8081=old' })
+  expect(cookies).toEqual([
+    '__Host-holdfast=new; Max-Age=60; Path=/; HttpOnly; Secure; SameSite=Strict',
+    '__Host-holdfast=new; Max-Age=60; Path=/; HttpOnly; Secure; SameSite=Strict',
+    'holdfast-8081=new; Max-Age=60; Path=/; HttpOnly; SameSite=Strict',
+  ])
 })
