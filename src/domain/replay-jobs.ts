@@ -101,6 +101,21 @@ export interface ReplayOutcome {
   readonly discarded: number
 }
 
+/** How fast a job has been so far, in events, and how long it goes on at this speed. Undefined: that is not known. */
+export function paceOf(
+  job: ReplayJob,
+  nowMs: number,
+): { readonly perSecond: number | undefined; readonly leftMs: number | undefined } {
+  const done = job.replayed + job.skipped
+  const tookMs = (job.endedAtMs ?? nowMs) - (job.startedAtMs ?? nowMs)
+  if (done === 0 || tookMs <= 0) return { perSecond: undefined, leftMs: undefined }
+  const isEstimated = job.state === 'running' && job.matchedMore === undefined
+  return {
+    perSecond: Math.round((done / tookMs) * 10_000) / 10,
+    leftMs: isEstimated ? (Math.max(0, job.matched - done) / done) * tookMs : undefined,
+  }
+}
+
 export interface ReplayDetail extends ReplayJob {
   readonly outcomes: readonly ReplayOutcome[]
 }
@@ -148,8 +163,8 @@ export type ReplayLease = Pick<LeasedReplay, 'key' | 'lease'>
 /** Jobs that replay many events. */
 export interface ReplayJobs {
   /**
-   * Creates a job, unless one with the same filter, handler and probe is running: `same` has its id. `full`: `MAX_OPEN_REPLAYS` are
-   * running.
+   * Creates a job, unless one has its id already, or one with the same filter, handler and probe is running: `same` has the id of that one.
+   * `full`: `MAX_OPEN_REPLAYS` are running.
    */
   create(job: NewReplayJob): Promise<CreatedReplay>
 

@@ -9,6 +9,8 @@ export const MAX_COUNTED_MATCHES = 100_000
 
 /** What an operator asks for. */
 export interface ReplayOrder {
+  /** A uid that the caller has made: of two orders with one id, only the first creates a job. Absent: it gets a new one. */
+  readonly id?: string
   readonly filter: ReplayFilter
   /** Must be true if the filter is empty, so that an operator does not replay everything by mistake. */
   readonly all: boolean
@@ -16,6 +18,12 @@ export interface ReplayOrder {
   readonly perSecond?: number
   readonly probe: boolean
   readonly by?: string
+}
+
+/** How long, and how far, a dry run counts. */
+export interface CountLimits {
+  readonly matches: number
+  readonly ms: number
 }
 
 /** How many events match. `more`: there are more, which were not counted in time. */
@@ -30,8 +38,11 @@ export interface Matched {
  */
 export interface ReplayService {
   /** Creates nothing. */
-  dryRun(order: ReplayOrder): Promise<Matched & { readonly sample: readonly EventSummary[] }>
-  /** Rejects with `conflict` if a job with the same filter is running; the message names it. */
+  dryRun(order: ReplayOrder, limits?: CountLimits): Promise<Matched & { readonly sample: readonly EventSummary[] }>
+  /**
+   * Rejects with `conflict` if a job with the same filter is running; the message names it. If a job with the order's `id` exists, that is
+   * the one, and nothing is created.
+   */
   create(order: ReplayOrder): Promise<Matched & { readonly id: string }>
   list(page: PageRequest): Promise<Page<ReplayJob>>
   /** Rejects with `replay_not_found`, as does `cancel`. */

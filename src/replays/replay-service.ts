@@ -4,6 +4,7 @@ import type { EventStore } from '../domain/event-store.ts'
 import { newUid } from '../domain/names.ts'
 import { type KeyRange, MAX_OPEN_REPLAYS, type ReplayFilter, type ReplayJobs } from '../domain/replay-jobs.ts'
 import {
+  type CountLimits,
   MAX_COUNTED_MATCHES,
   type Matched,
   REPLAY_SAMPLE_SIZE,
@@ -12,7 +13,7 @@ import {
 } from '../domain/replay-service.ts'
 
 /** How long matches are counted before the answer says how many there are at least. */
-const COUNT_MS = 2_000
+const LIMITS: CountLimits = { matches: MAX_COUNTED_MATCHES, ms: 2_000 }
 const COUNTED_AT_ONCE = 1_000
 
 export interface ReplayServiceOptions {
@@ -42,9 +43,9 @@ export function createReplayService(options: ReplayServiceOptions): ReplayServic
   }
 
   return {
-    async dryRun(order) {
+    async dryRun(order, limits) {
       await check(order, options)
-      const { matched, more, first } = await count(filterOf(order), options)
+      const { matched, more, first } = await count(filterOf(order), options, limits)
       const sample: EventSummary[] = []
       for (const uid of first) {
         const detail = await event(uid)
@@ -59,7 +60,7 @@ export function createReplayService(options: ReplayServiceOptions): ReplayServic
       const filter = filterOf(order)
       const handler = order.handler ?? filter.handler
       const { matched, more, range } = await count(filter, options)
-      const id = newUid()
+      const id = order.id ?? newUid()
       const created = await jobs.create({
         id,
         filter,
@@ -71,11 +72,11 @@ export function createReplayService(options: ReplayServiceOptions): ReplayServic
         ...(probe && { probe: { state: 'waiting' } }),
         ...(more && { matchedMore: true }),
       })
-      if (created.outcome === 'same')
+      if (created.outcome === 'same' && created.id !== id)
         throw new HoldfastError('conflict', `replay ${created.id} does the same and is running`)
       if (created.outcome === 'full')
         throw new HoldfastError('conflict', `${MAX_OPEN_REPLAYS} replays are running or waiting`)
-      onCreated()
+      if (created.outcome === 'created') onCreated()
       return { id, matched, more }
     },
 
@@ -101,13 +102,17 @@ async function check(
     throw new HoldfastError('invalid_request', `no delivery is dead of the cause ${filter.cause}`)
 }
 
-async function count(filter: ReplayFilter, { jobs, monotonicMs }: ReplayServiceOptions): Promise<Counted> {
+async function count(
+  filter: ReplayFilter,
+  { jobs, monotonicMs }: ReplayServiceOptions,
+  limits: CountLimits = LIMITS,
+): Promise<Counted> {
   const range = await jobs.range(filter)
-  const untilMs = monotonicMs() + COUNT_MS
+  const untilMs = monotonicMs() + limits.ms
   const first: string[] = []
   let matched = 0
   let { after } = range
-  while (after < range.last && matched < MAX_COUNTED_MATCHES && monotonicMs() < untilMs) {
+  while (after < range.last && matched < limits.matches && monotonicMs() < untilMs) {
     const { events, readTo } = await jobs.matches(filter, { ...range, after }, COUNTED_AT_ONCE)
     matched += events.length
     first.push(...events.slice(0, REPLAY_SAMPLE_SIZE - first.length).map(({ uid }) => uid))

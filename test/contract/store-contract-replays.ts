@@ -68,6 +68,15 @@ export function describeReplayJobs(fixture: Fixture): void {
       expect((await store().replayJobs.list({ limit: 10 })).items).toEqual([expected])
     })
 
+    test('is created once under one id, also when that one has ended', async () => {
+      const first = await create({ filter: { type: 'x' } })
+      const again = await newJob({ id: first.id, filter: { type: 'y' } })
+      expect(await store().replayJobs.create(again)).toEqual({ outcome: 'same', id: first.id })
+      await store().replayJobs.cancel(first.id)
+      expect(await store().replayJobs.create(again)).toEqual({ outcome: 'same', id: first.id })
+      expect((await find(first.id)).filter).toEqual({ type: 'x' })
+    })
+
     test('is not created while one with the same filter and handler is running, whatever the order of the fields', async () => {
       const first = await create({ filter: { source: 'stripe', type: 'x' } })
       const same = await newJob({ filter: { type: 'x', source: 'stripe' } })

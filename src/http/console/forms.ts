@@ -42,8 +42,9 @@ export const isForm = (body: unknown): body is Form => body instanceof Map
 export const isFromOwnPage = ({ headers: { origin, 'sec-fetch-site': site } }: FastifyRequest): boolean =>
   site === undefined ? origin !== undefined : site === 'same-origin'
 
-export const fieldOf = (form: unknown, name: string): string | undefined =>
-  isForm(form) ? form.get(name)?.[0] : undefined
+export const fieldOf = (form: unknown, name: string): string | undefined => fieldsOf(form, name)[0]
+
+export const fieldsOf = (form: unknown, name: string): readonly string[] => (isForm(form) ? (form.get(name) ?? []) : [])
 
 /** Rejects with `invalid_request` if the field is not there. */
 export function requiredField(form: unknown, name: string): string {

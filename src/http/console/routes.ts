@@ -6,7 +6,7 @@ import type { OpsApp } from '../ops/ops-app.ts'
 import { noteProblem, PROBLEM_MEDIA_TYPE, type ProblemCode, sendProblem } from '../problems.ts'
 import type { ProblemJson } from '../schemas/schema.ts'
 import { preferencesOf, sessionCookieOf, setSession } from './cookies.ts'
-import { fieldOf, isForm, isFromOwnPage, registerForms } from './forms.ts'
+import { fieldOf, fieldsOf, isForm, isFromOwnPage, registerForms } from './forms.ts'
 import { isOfConsole, ROOT } from './headers.ts'
 import type { Html } from './html/html.ts'
 import { type Badges, type Frame, type Page, page } from './html/layout.ts'
@@ -35,6 +35,8 @@ export interface Visit {
 export interface Sent extends Visit {
   readonly reply: FastifyReply
   readonly field: (name: string) => string | undefined
+  /** All values of a field that may stand in the form more than once. */
+  readonly fields: (name: string) => readonly string[]
 }
 
 /** A change that the service did not make. */
@@ -107,7 +109,7 @@ export class ConsoleRoutes {
       const visit = await this.#visit(request)
       if (!isSame(fieldOf(request.body, 'csrf'), visit.frame.csrf))
         throw new HoldfastError('conflict', 'the form is of another session: load the page again')
-      const to = await act({ ...visit, reply, field: (name) => fieldOf(request.body, name) })
+      const to = await act({ ...visit, reply, ...fieldsIn(request) })
       if (typeof to === 'string') return reply.redirect(to, 303)
       return reply.code(noteProblem(request, to.code)).type(HTML).send(page(visit.frame, to.page).toString())
     })
@@ -120,7 +122,7 @@ export class ConsoleRoutes {
   ): void {
     this.#route('POST', path, { audit: false, open: true }, async (request, reply) => {
       const visit = await this.#visit(request)
-      const to = await act({ ...visit, reply, field: (name) => fieldOf(request.body, name) })
+      const to = await act({ ...visit, reply, ...fieldsIn(request) })
       if (typeof to === 'string') return reply.redirect(to, 303)
       return reply.code(to.status).type(HTML).send(page(visit.frame, to.page).toString())
     })
@@ -229,6 +231,11 @@ function cameFrom({ method, headers: { referer } }: FastifyRequest): string | un
   const { pathname, search } = new URL(referer)
   return pathTo(`${pathname}${search}`)
 }
+
+const fieldsIn = ({ body }: FastifyRequest): Pick<Sent, 'field' | 'fields'> => ({
+  field: (name) => fieldOf(body, name),
+  fields: (name) => fieldsOf(body, name),
+})
 
 const isPart = ({ routeOptions: { url } }: FastifyRequest): boolean => url?.startsWith(`${ROOT}/part/`) === true
 

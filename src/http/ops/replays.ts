@@ -109,7 +109,12 @@ function orderOf(
 }
 
 /** What runs and how comes first: the audit cuts a long text. */
-const orderInWords = ({ filter, handler: run, per_second, probe }: ReplayOrderJson): string =>
+export const orderInWords = ({
+  filter,
+  handler: run,
+  per_second,
+  probe,
+}: Pick<ReplayOrderJson, 'handler' | 'per_second' | 'probe'> & { readonly filter: object }): string =>
   `${inWords({ probe: probe === true ? true : undefined, per_second, run })} ${inWords(filter) || 'all'}`.trim()
 
 /** The deliveries that an outcome means: the others of the same events do not run again. */
@@ -120,12 +125,18 @@ const DELIVERIES_OF: Partial<Record<EventOutcome, ReplayFilter['delivery']>> = {
   pending: 'waiting',
 }
 
-function replayFilter({ outcome, match, ...same }: ReplayFilterJson): ReplayFilter {
+const replayFilter = ({ match, ...same }: ReplayFilterJson): ReplayFilter =>
+  aimed({
+    ...filterOf(same),
+    ...(match !== undefined && match.length > 0 && { match: match.map(parseMatch) }),
+  })
+
+/** The filter with the deliveries that its outcome or cause means. */
+export function aimed({ outcome, ...same }: ReplayFilter): ReplayFilter {
   const named = outcome && DELIVERIES_OF[outcome]
   const delivery = named ?? (same.cause === undefined ? undefined : 'dead')
   return {
-    ...filterOf(same),
-    ...(match !== undefined && match.length > 0 && { match: match.map(parseMatch) }),
+    ...same,
     // Each event with a dead delivery has that outcome.
     ...(outcome !== undefined && outcome !== 'dead' && { outcome }),
     ...(delivery !== undefined && { delivery }),

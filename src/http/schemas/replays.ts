@@ -3,6 +3,7 @@ import { toIso } from '../../domain/clock.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
 import {
   type Probe,
+  paceOf,
   REPLAY_STATES,
   type ReplayDetail,
   type ReplayFilter,
@@ -166,11 +167,7 @@ export const replayDetailJson = (job: ReplayDetail, nowMs: number): ReplayDetail
 
 /** How fast a job has been so far, and when it ends at this speed. */
 function progressOf(job: ReplayJob, nowMs: number): Pick<ReplayDetailJson, 'rate' | 'estimated_end_at'> {
-  const done = job.replayed + job.skipped
-  const tookMs = (job.endedAtMs ?? nowMs) - (job.startedAtMs ?? nowMs)
-  if (done === 0 || tookMs <= 0) return {}
-  const rate = Math.round((done / tookMs) * 10_000) / 10
-  const leftMs = (Math.max(0, job.matched - done) / done) * tookMs
-  const isEstimated = job.state === 'running' && job.matchedMore === undefined
-  return { rate, ...(isEstimated && { estimated_end_at: toIso(Math.round(nowMs + leftMs)) }) }
+  const { perSecond, leftMs } = paceOf(job, nowMs)
+  if (perSecond === undefined) return {}
+  return { rate: perSecond, ...(leftMs !== undefined && { estimated_end_at: toIso(Math.round(nowMs + leftMs)) }) }
 }

@@ -105,6 +105,8 @@ export function createReplayJobs(connections: Connections, clock: DatabaseClock)
     create: (job: NewReplayJob): Promise<CreatedReplay> =>
       connections.transaction(async (query) => {
         await query(LOCK)
+        const [mine] = await query(BY_ID, [job.id])
+        if (mine !== undefined) return { outcome: 'same', id: job.id }
         const filter = escapeText(storedFilter(job.filter))
         const [known] = await query<{ id: string }>(SAME, [
           filter,

@@ -55,6 +55,7 @@ export function prepareReplayJobs(db: DatabaseSync, replay: (replay: JobReplay, 
   return {
     createReplayJob(job: NewReplayJob, nowMs: number): CreatedReplay {
       const probeIsNull = job.probe === undefined ? 1 : 0
+      if (byId.get(job.id) !== undefined) return { outcome: 'same', id: job.id }
       const known = same.get(storedFilter(job.filter), job.handler ?? null, probeIsNull)
       if (known !== undefined) return { outcome: 'same', id: String(known.id) }
       if (Number(open.get()?.n) >= MAX_OPEN_REPLAYS) return { outcome: 'full' }

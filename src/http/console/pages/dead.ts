@@ -1,51 +1,209 @@
+import { hash } from 'node:crypto'
 import type { DeadCause, DeadCauses } from '../../../domain/dead-letters.ts'
-import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { again, live } from '../html/again.ts'
+import { between, type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { mark } from '../html/marks.ts'
 import { bars } from '../html/plot.ts'
 import { show } from '../html/show.ts'
-import { capped, counted, duration, time, whole } from '../html/words.ts'
+import { capped, counted, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
+import { Recent, within } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
-import { bulkUrl } from './bulk.ts'
+import { discardedNote } from './bulk-discard.ts'
+import { registerDeadList } from './dead-list.ts'
+import { bulkUrl } from './meant.ts'
+import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
+import { runningReplays } from './running-replays.ts'
+import { trend } from './trend.ts'
 
-export function registerDeadLetters(routes: ConsoleRoutes, { deadCauses }: ConsolePorts): void {
-  const read = async (visit: Visit): Promise<Html> => {
+const MAX_GROUPS = 30
+const MAX_TABS = 12
+/** How long a page waits until it asks again: while something is to be seen, and otherwise. */
+const BUSY_SECONDS = 1
+const IDLE_SECONDS = 5
+/** An example of a group is kept as long as the group stays as it is. */
+const SAMPLE_MS = 600_000
+const MAX_SAMPLES = 500
+const RETENTION_MS = 600_000
+/** What the store does not tell within this time is left out. */
+const TIMEOUT_MS = 300
+
+export function registerDeadLetters(routes: ConsoleRoutes, ports: ConsolePorts): void {
+  const { deadCauses, store, retention } = ports
+  const samples = new Recent<string | undefined>(SAMPLE_MS, MAX_SAMPLES)
+  const kept = new Recent<number>(RETENTION_MS, 1)
+
+  /** The last one that died. */
+  const sampleOf = ({ id, handler, source, count, lastAtMs }: DeadCause): Promise<string | undefined> =>
+    samples.of(`${id} ${handler} ${source} ${count} ${lastAtMs}`, async () => {
+      const { items } = await store.deliveries({ state: 'dead', handler, source, cause: id }, { limit: 1 })
+      return items[0]?.eventUid
+    })
+
+  const read = async (visit: Visit, isFresh = false): Promise<Html> => {
     const handler = visit.query.get('handler') ?? ''
-    return deadLetters(visit, await deadCauses(handler === '' ? {} : { handler }), handler)
+    const [all, probed, running, keptDays] = await Promise.all([
+      deadCauses(isFresh ? { sinceMs: 0 } : {}),
+      probedBy(visit, ports),
+      runningReplays(ports, visit),
+      within(
+        TIMEOUT_MS,
+        kept.of('', async () => (await retention.report()).deadRetentionDays),
+      ),
+    ])
+    const causes = handler === '' ? all.causes : all.causes.filter((each) => each.handler === handler)
+    const from = Math.max(0, Math.trunc(Number(visit.query.get('from') ?? 0)) || 0)
+    const shown = causes.slice(from, from + MAX_GROUPS)
+    const examples = await within(TIMEOUT_MS, Promise.all(shown.map(sampleOf)))
+    return deadLetters({ visit, ports, all, causes, shown, from, handler, probed, running, keptDays, examples })
   }
   routes.page('/dead', async (visit) => ({
     section: 'dead',
     title: 'Dead letters',
-    content: html`<div class="sheet" hx-get="/console/part/dead?${own(visit.query.toString())}" hx-trigger="load delay:5s" hx-swap="innerMorph">${await read(visit)}</div>`,
+    content: html`${discardedNote(visit)}<div class="sheet" id="dead">${await read(visit, isAfterChange(visit))}</div>`,
   }))
-  routes.part('/dead', read)
+  routes.part('/dead', (visit) => read(visit))
+  registerProbe(routes, ports)
+  registerDeadList(routes, ports)
 }
 
-function deadLetters(visit: Visit, { causes, unnamed }: DeadCauses, handler: string): Html {
-  const count = causes.reduce((sum, each) => sum + each.count, 0) + unnamed
-  const more = causes.some(({ isCapped }) => isCapped)
+/** One who has just changed something sees that, and not what was counted a moment ago. */
+const isAfterChange = ({ query }: Visit): boolean => query.has('discarded') || query.has('probe')
+
+interface Seen {
+  readonly visit: Visit
+  readonly ports: ConsolePorts
+  readonly all: DeadCauses
+  /** Those of the handler by which the page is filtered. */
+  readonly causes: readonly DeadCause[]
+  readonly shown: readonly DeadCause[]
+  readonly from: number
+  readonly handler: string
+  readonly probed: Probed | undefined
+  readonly running: readonly Html[]
+  /** 0: for ever; undefined: the store does not tell. */
+  readonly keptDays: number | undefined
+  readonly examples: readonly (string | undefined)[] | undefined
+}
+
+const sumOf = (causes: readonly DeadCause[]): { readonly count: number; readonly more: boolean } => ({
+  count: causes.reduce((sum, each) => sum + each.count, 0),
+  more: causes.some(({ isCapped }) => isCapped),
+})
+
+function deadLetters(seen: Seen): Html {
+  const { visit, all, causes, shown, from, handler, probed, running } = seen
+  const { count, more } = sumOf(causes)
+  const total = count + (handler === '' ? all.unnamed : 0)
   const of = handler === '' ? NOTHING : html` of ${show(handler, 60)}`
-  if (count === 0)
-    return html`<div class="head"><h1>No dead letters${of}</h1></div><p class="muted">A delivery dies when its handler gives up, or has used all its attempts. It then stands here, and can run again.</p>`
-  return html`<div class="head"><div><h1>${own(`${capped({ count, more })} dead ${count === 1 ? 'letter' : 'letters'}, ${counted(causes.length, 'cause')}`)}${of}</h1><p>Deliveries that failed for good or used up their attempts.</p></div>${when(handler !== '', () => html`<a class="btn" href="/console/dead">All handlers</a>`)}</div>
-<p class="small muted">Numbers, ids, addresses and quoted values are taken out of an error before it is compared.${when(unnamed > 0, () => html` The causes of ${own(whole(unnamed))} more are not found out yet.`)}</p>
-<div class="card">${causes.map((cause) => group(cause, visit))}</div>`
+  const heading =
+    total === 0
+      ? html`No dead letters${of}`
+      : html`${own(`${capped({ count: total, more })} dead ${total === 1 ? 'letter' : 'letters'}, ${counted(causes.length, 'cause')}`)}${of}`
+  const isInList = probed !== undefined && shown.some((cause) => isOf(probed, cause))
+  const isBusy = probed?.state === 'waits' || running.length > 0
+  return html`<div class="head"><div><h1>${heading}</h1><p>${about(seen, total)}</p></div>${live('Live')}${asking(visit, isBusy)}</div>
+${tabs(seen)}
+${between(running, NOTHING)}
+${probed === undefined || isInList ? NOTHING : html`<div class="card pad">${probePanel(probed, undefined, visit)}</div>`}
+${when(shown.length > 0, () => html`<div class="card" id="groups">${shown.map((cause, at) => group(cause, seen.examples?.[at], seen))}${foot(seen)}</div>`)}
+${when(all.unnamed > 0 && from === 0, () => html`<p class="small muted">The causes of ${own(whole(all.unnamed))} more are not found out yet. They are in the <a href="/console/dead/list">list</a>.</p>`)}`
 }
 
-function group(cause: DeadCause, { nowMs, mayChange }: Visit): Html {
+function about({ keptDays, handler, all }: Seen, total: number): Html {
+  const kept =
+    keptDays === undefined
+      ? ''
+      : keptDays === 0
+        ? ' None is deleted because of its age.'
+        : ` All of the last ${counted(keptDays, 'day')}: older ones are deleted.`
+  if (total > 0)
+    return html`Deliveries that failed for good, or used up their attempts.${own(kept)} Numbers, ids and addresses are taken out of an error before it is compared.`
+  if (handler !== '' && all.causes.length > 0)
+    return html`Other handlers have some: <a href="/console/dead">see all</a>.`
+  return html`A delivery dies when its handler gives up, or has used all its attempts. It then stands here and can be replayed. See <a href="/console/replays">what was replayed</a>, and what was <a href="/console/events?q=outcome%3Adiscarded">discarded</a>.`
+}
+
+/** The parameters of the page, without what it says once. */
+const AGAIN = ['handler', 'from', 'probe', 'run', 'to', 'source', 'cause']
+
+/** What is about to be pressed stays where it is, unless the person waits for something. */
+function asking({ query, nowMs }: Visit, isBusy: boolean): Html {
+  const same = new URLSearchParams(
+    AGAIN.flatMap((name) => {
+      const value = query.get(name) ?? ''
+      return value === '' ? [] : [[name, value]]
+    }),
+  )
+  return again({
+    path: `/console/part/dead?${same.toString()}`,
+    into: 'dead',
+    seconds: isBusy ? BUSY_SECONDS : IDLE_SECONDS,
+    nowMs,
+    ...(!isBusy && { steady: 'groups' }),
+  })
+}
+
+function tabs({ all: { causes }, handler }: Seen): Html {
+  const byHandler = Map.groupBy(causes, (each) => each.handler)
+  const names = [...byHandler.keys()].slice(0, MAX_TABS)
+  if (handler !== '' && !names.includes(handler)) names.push(handler)
+  const tab = (name: string): Html => {
+    const url = name === '' ? '/console/dead' : `/console/dead?handler=${encodeURIComponent(name)}`
+    const { count, more } = sumOf(name === '' ? causes : (byHandler.get(name) ?? []))
+    return html`<a href="${own(url)}"${when(name === handler, () => CURRENT)}>${name === '' ? html`all handlers` : show(name, 60)} <span class="n">${own(capped({ count, more }))}</span></a>`
+  }
+  const list = handler === '' ? '/console/dead/list' : `/console/dead/list?handler=${encodeURIComponent(handler)}`
+  return html`<div class="bar spread"><nav class="tabs" aria-label="Handler">${['', ...names].map(tab)}</nav><div class="seg" role="group" aria-label="View"><a href="${own(handler === '' ? '/console/dead' : `/console/dead?handler=${encodeURIComponent(handler)}`)}" aria-current="true">By cause</a><a href="${own(list)}">One by one</a></div></div>`
+}
+
+const CURRENT = html` aria-current="page"`
+
+function foot({ causes, shown, from, handler }: Seen): Html {
+  if (causes.length <= MAX_GROUPS && from === 0) return NOTHING
+  const next = new URLSearchParams({ ...(handler !== '' && { handler }), from: String(from + MAX_GROUPS) })
+  const more =
+    from + MAX_GROUPS < causes.length
+      ? html`<a class="btn" rel="next" href="/console/dead?${own(next.toString())}">More causes</a>`
+      : NOTHING
+  return html`<div class="foot"><span>${own(`Causes ${whole(from + 1)} to ${whole(from + shown.length)} of ${whole(causes.length)}, most dead letters first.`)}</span>${more}</div>`
+}
+
+/** A text of others is no id. */
+export const idOf = ({ id, handler, source }: Pick<DeadCause, 'id' | 'handler' | 'source'>): string =>
+  `c-${hash('sha256', `${id}\0${handler}\0${source}`).slice(0, 12)}`
+
+function group(cause: DeadCause, example: string | undefined, { visit, probed, ports, handler: only }: Seen): Html {
   const { signature, handler, source, count, isCapped, firstAtMs, lastAtMs, at, hourly, id } = cause
+  const { nowMs } = visit
+  const title = idOf(cause)
+  const words = trend(hourly, lastAtMs, nowMs)
+  const list = new URLSearchParams({ handler, source, cause: id })
+  const mine = probed !== undefined && isOf(probed, cause) ? probed : undefined
   const n = capped({ count, more: isCapped })
-  const filter = { q: 'outcome:dead', handler, cause: id }
-  const title = `cause-${id}-${handler}-${source}`
-  return html`<article class="group" aria-labelledby="${own(title)}"><div><h2 id="${own(title)}">${error(signature)}</h2>
-<p class="meta"><span>handler <b>${show(handler, 60)}</b></span><span>source <b>${show(source, 60)}</b></span><span>first <b>${time(firstAtMs, nowMs)}</b></span><span>last <b>${time(lastAtMs, nowMs)}</b></span>${at === undefined ? NOTHING : html`<span>at <b class="mono">${show(at, 120)}</b></span>`}${when(nowMs - lastAtMs > 3_600_000, () => html`<span>not seen for ${own(duration(nowMs - lastAtMs))}</span>`)}</p></div>
-<div class="side">${bars(hourly, `${hourly.reduce((sum, each) => sum + each, 0)} died in the last 24 hours`)}<p class="count">${own(n)}<span class="hide"> dead letters</span></p></div>
-<div class="do bar">${when(
-    mayChange,
+  return html`<article class="group" id="g-${own(title)}" aria-labelledby="${own(title)}"><div><h2 id="${own(title)}">${error(signature)}</h2>
+<p class="meta"><span>handler <b>${show(handler, 60)}</b></span><span>source <b>${show(source, 60)}</b></span><span>first <b>${time(firstAtMs, nowMs)}</b></span><span>last <b>${time(lastAtMs, nowMs)}</b></span>${at === undefined ? NOTHING : html`<span>at <b class="mono">${show(at, 120)}</b></span>`}<span>${own(words)}</span></p></div>
+<div class="side">${bars(hourly, words)}<p class="count">${own(n)}<span class="hide"> dead letters</span></p></div>
+${mine === undefined ? NOTHING : probePanel(mine, n, visit)}
+<div class="do bar">${actions(cause, only, ports, visit)}<a class="btn plain" href="/console/dead/list?${own(list.toString())}">${own(count === 1 ? 'See it' : 'See them')}</a>${example === undefined ? NOTHING : html`<a class="btn plain" href="/console/events/${own(example)}">Latest example</a>`}</div></article>`
+}
+
+function actions(cause: DeadCause, only: string, { handlers, isRunning, pauses }: ConsolePorts, visit: Visit): Html {
+  const { handler, source, count, isCapped, id } = cause
+  const isGone = !handlers().some(({ name }) => name === handler) || !isRunning(handler)
+  const n = capped({ count, more: isCapped })
+  const meant = { handler, source, cause: id }
+  const gone = html`<p class="small warn">${mark('warning')} No running process has this handler: deploy it again to replay ${own(count === 1 ? 'it' : 'them')}.</p>`
+  const paused = html`<p class="small warn">${mark('paused')} <a href="/console/handlers/${own(encodeURIComponent(handler))}">The handler is paused</a>: what is replayed waits.</p>`
+  const discard = html`<a class="btn" href="${own(bulkUrl('discard', meant))}">Discard…</a>`
+  if (isGone) return html`${gone}${when(visit.mayChange, () => discard)}`
+  return html`${when(pauses.find('handler', handler) !== undefined, () => paused)}${when(
+    visit.mayChange,
     () =>
-      html`<a class="btn" href="${own(bulkUrl('replay', { ...filter, probe: 'on' }))}">Probe with one…</a><a class="btn" href="${own(bulkUrl('replay', filter))}">Replay ${own(count === 1 ? 'it' : `all ${n}`)}…</a><a class="btn" href="${own(bulkUrl('discard', filter))}">Discard…</a>`,
-  )}<a class="btn plain" href="/console/deliveries?state=dead&amp;cause=${own(id)}&amp;handler=${own(encodeURIComponent(handler))}">See them</a></div></article>`
+      html`${probeForm(cause, only, count === 1, visit)}${when(count > 1, () => html`<a class="btn" href="${own(bulkUrl('replay', meant))}">Replay all ${own(n)}…</a>`)}${discard}`,
+  )}`
 }
 
 /** A signature, with what was taken out marked. */
-const error = (signature: string): Html =>
+export const error = (signature: string): Html =>
   html`${signature.split(/(<[a-z]{1,12}>)/).map((part, at) => (at % 2 === 1 ? html`<span class="gone">${own(part.slice(1, -1))}</span>` : show(part, 400)))}`

@@ -1,36 +1,52 @@
-import type { ReplayDetail, ReplayJob } from '../../../domain/replay-jobs.ts'
-import { inWords } from '../../ops/audit.ts'
+import type { EventDetail } from '../../../domain/event-store.ts'
+import { paceOf, type ReplayDetail, type ReplayJob, type SkipReason } from '../../../domain/replay-jobs.ts'
+import { again, live } from '../html/again.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
-import { csrfField } from '../html/layout.ts'
 import { type MarkName, mark, state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { pager, table } from '../html/table.ts'
-import { capped, counted, duration, time, whole } from '../html/words.ts'
+import { ago, capped, counted, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { listOf, whatOf } from './replay-words.ts'
+import { cancelForm, progressBar, progressInWords } from './running-replays.ts'
 
 const PAGE_SIZE = 30
+/** How long a page waits until it asks again for a replay that goes on. */
+const DELAY_SECONDS = 2
 
-export function registerReplayPages(routes: ConsoleRoutes, { replays }: ConsolePorts): void {
+export function registerReplayPages(routes: ConsoleRoutes, { replays, store }: ConsolePorts): void {
   routes.page('/replays', async (visit) => {
-    const cursor = visit.query.get('cursor')
-    const { items, nextCursor } = await replays.list({ limit: PAGE_SIZE, ...(cursor !== null && { cursor }) })
-    return { section: 'replays', title: 'Replays', content: listOf(items, nextCursor, visit) }
+    const cursor = visit.query.get('cursor') || undefined
+    const { items, nextCursor } = await replays.list({ limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) })
+    return { section: 'replays', title: 'Replays', content: list(items, nextCursor, visit) }
   })
 
-  const one = async (visit: Visit): Promise<Html> => progress(await replays.show(visit.params.id ?? ''), visit)
-  routes.page('/replays/:id', async (visit) => ({
-    section: 'replays',
-    title: 'Replay',
-    content: html`<div class="sheet" hx-get="/console/part/replays/${own(encodeURIComponent(visit.params.id ?? ''))}" hx-trigger="load delay:1s" hx-swap="innerMorph">${await one(visit)}</div>`,
-  }))
-  routes.part('/replays/:id', one)
+  const read = async ({ params: { id = '' } }: Visit) => {
+    const job = await replays.show(id)
+    const probe = job.probe?.uid === undefined ? undefined : await store.event(job.probe.uid)
+    return { job, probe }
+  }
+  routes.page('/replays/:id', async (visit) => {
+    const { job, probe } = await read(visit)
+    return {
+      section: 'replays',
+      title: `Replay, ${wordOf(job)}`,
+      content: html`${when(visit.query.get('same') === '1', () => SAME)}<div class="sheet" id="replay">${progress(job, probe, visit)}</div>`,
+    }
+  })
+  routes.part('/replays/:id', async (visit) => {
+    const { job, probe } = await read(visit)
+    return progress(job, probe, visit)
+  })
 
   routes.form('/replays/:id/cancel', 'replay.cancel', async ({ params: { id = '' } }) => {
-    await replays.cancel(id)
-    return `/console/replays/${id}`
+    const job = await replays.cancel(id)
+    return `/console/replays/${job.id}`
   })
 }
+
+const SAME = html`<p class="note" role="status">This replay does what you have asked for, and was running already. Nothing was begun a second time.</p>`
 
 const MARKS: Readonly<Record<ReplayJob['state'], MarkName>> = {
   running: 'running',
@@ -39,20 +55,16 @@ const MARKS: Readonly<Record<ReplayJob['state'], MarkName>> = {
   stopped: 'warning',
 }
 
-const stateOf = ({ state: now, startedAtMs }: ReplayJob): Html =>
-  state(MARKS[now], own(now === 'running' && startedAtMs === undefined ? 'waits' : now))
+const wordOf = ({ state: now, startedAtMs }: ReplayJob): string =>
+  now === 'running' && startedAtMs === undefined ? 'waits for its turn' : now
 
-/** What a job replays, as words. */
-function whatOf({ filter, handler }: ReplayJob): Html {
-  const { sinceMs: _since, untilMs: _until, match, ...rest } = filter
-  const words = inWords({ ...rest, ...(match !== undefined && { match }) })
-  return html`${show(words === '' ? 'all events' : words, 200)}${handler === undefined || filter.handler === handler ? NOTHING : html`, to ${show(handler, 60)}`}`
-}
+const stateOf = (job: ReplayJob): Html => state(MARKS[job.state], own(wordOf(job)))
 
-function listOf(jobs: readonly ReplayJob[], nextCursor: string | undefined, { nowMs }: Visit): Html {
+function list(jobs: readonly ReplayJob[], nextCursor: string | undefined, { nowMs }: Visit): Html {
+  const heading = html`<div class="head"><div><h1>Replays</h1><p>Many events that run again, one replay after another. New events go before them.</p></div></div>`
   if (jobs.length === 0)
-    return html`<div class="head"><h1>Replays</h1></div><p class="muted">None yet. Select events or dead letters to run them again.</p>`
-  return html`<div class="head"><h1>Replays</h1></div>${table({
+    return html`${heading}<div class="card pad"><p>None yet. Begin one from <a href="/console/dead">dead letters</a>, or from <a href="/console/events">events</a> that you have searched for.</p></div>`
+  return html`${heading}${table({
     caption: 'Replays, newest first',
     rows: jobs,
     columns: [
@@ -69,47 +81,98 @@ function listOf(jobs: readonly ReplayJob[], nextCursor: string | undefined, { no
         cell: ({ replayed, skipped, matched, matchedMore }) =>
           own(`${whole(replayed + skipped)} of ${capped({ count: matched, more: matchedMore === true })}`),
       },
-      { title: 'By', onPhone: 'gone', cell: ({ by }) => html`<span class="muted">${show(by ?? '', 60)}</span>` },
+      { title: 'By', onPhone: 'end', cell: ({ by }) => html`<span class="muted">${show(by ?? '', 60)}</span>` },
     ],
     foot: pager(
-      own(counted(jobs.length, 'replay')),
+      own(`${counted(jobs.length, 'replay')}, newest first.`),
       nextCursor && `/console/replays?cursor=${encodeURIComponent(nextCursor)}`,
     ),
   })}`
 }
 
-function progress(job: ReplayDetail, visit: Visit): Html {
-  const { id, matched, replayed, skipped, skips, perSecond, createdAtMs, endedAtMs, by, reason, probe, outcomes } = job
-  const { nowMs, mayChange, frame } = visit
-  const done = replayed + skipped
-  const isRunning = job.state === 'running'
-  return html`<div><p class="crumb"><a href="/console/replays">Replays</a></p><div class="head"><div class="bar"><h1>Replay</h1>${stateOf(job)}</div>${when(
-    isRunning && mayChange,
-    () =>
-      html`<form method="post" action="/console/replays/${own(id)}/cancel">${csrfField(frame)}<button class="btn stop" type="submit">Cancel the rest</button></form>`,
-  )}</div><p>${whatOf(job)}</p></div>
-<section class="card prog" aria-label="Progress"><p>${own(`${whole(done)} of ${capped({ count: matched, more: job.matchedMore === true })} events`)}<span class="muted">${own(perSecond === undefined ? '' : `, at most ${whole(perSecond)} a second`)}${own(isRunning && perSecond !== undefined && matched > done ? `, about ${duration((1_000 * (matched - done)) / perSecond)} left` : '')}</span></p>
-<progress value="${Math.min(done, Math.max(1, matched))}" max="${Math.max(1, matched)}" aria-label="Events">${own(`${done} of ${matched}`)}</progress>
-${probe === undefined ? NOTHING : html`<p>${mark(probe.state === 'succeeded' ? 'succeeded' : probe.state === 'failed' ? 'dead' : 'pending')} Probe ${own(probe.state)}${probe.uid === undefined ? NOTHING : html`: <a href="/console/events/${own(probe.uid)}">…${own(probe.uid.slice(-6))}</a>`}${probe.error === undefined ? NOTHING : html` ${show(probe.error, 200)}`}</p>`}
-${reason === undefined ? NOTHING : html`<p class="note">${show(reason, 300)}</p>`}</section>
-${outcomesOf(outcomes)}
-<dl class="card pad kv"><dt>Began</dt><dd>${time(createdAtMs, nowMs)} UTC</dd>${endedAtMs === undefined ? NOTHING : html`<dt>Ended</dt><dd>${time(endedAtMs, nowMs)} UTC, after ${own(duration(endedAtMs - createdAtMs))}</dd>`}${by === undefined ? NOTHING : html`<dt>By</dt><dd>${show(by, 120)}</dd>`}${when(
-    skipped > 0,
-    () =>
-      html`<dt>Skipped</dt><dd>${own(
-        Object.entries(skips)
-          .map(([why, count]) => `${whole(count)} ${why.replaceAll('_', ' ')}`)
-          .join(', '),
-      )}</dd>`,
-  )}<dt>Id</dt><dd class="mono">${own(id)}</dd></dl>`
+/** What the replay has made due still runs after it has gone through all events. */
+const isOpen = ({ state: now, outcomes }: ReplayDetail): boolean =>
+  now === 'running' || outcomes.some(({ pending, failing }) => pending > failing)
+
+function progress(job: ReplayDetail, probe: EventDetail | undefined, visit: Visit): Html {
+  const { id, perSecond, reason, createdAtMs } = job
+  const { nowMs } = visit
+  const { perSecond: pace } = paceOf(job, nowMs)
+  const isLive = isOpen(job)
+  return html`<div><p class="crumb"><a href="/console/replays">Replays</a></p><div class="head"><div class="bar"><h1>Replay</h1>${stateOf(job)}</div><div class="bar">${when(isLive, () => html`${live('Live')}${asking(id, nowMs)}`)}${cancelForm(job, visit)}</div></div>
+<p>${whatOf(job)}. Asked for ${ago(createdAtMs, nowMs)}${job.by === undefined ? NOTHING : html` by ${show(job.by, 120)}`}.</p></div>
+<section class="card prog" aria-label="Progress"><p class="bar spread"><b>${progressInWords(job, nowMs)}</b><span class="small muted">${own([...(pace === undefined ? [] : [`${pace < 10 ? pace : whole(pace)} a second`]), ...(perSecond === undefined ? [] : [`at most ${whole(perSecond)}`])].join(', '))}</span></p>
+${progressBar(job)}
+${probeOf(job, probe, visit)}
+${reason === undefined ? NOTHING : html`<p class="note">Stopped: ${show(reason, 300)}</p>`}
+${after(job)}</section>
+${outcomes(job)}
+${facts(job, visit)}`
+}
+
+const asking = (id: string, nowMs: number): Html =>
+  again({ path: `/console/part/replays/${encodeURIComponent(id)}`, into: 'replay', seconds: DELAY_SECONDS, nowMs })
+
+function probeOf({ probe, state: now }: ReplayJob, event: EventDetail | undefined, { nowMs }: Visit): Html {
+  if (probe === undefined) return NOTHING
+  const name =
+    probe.uid === undefined
+      ? html`The probe`
+      : html`The probe <a href="/console/events/${own(probe.uid)}">…${own(probe.uid.slice(-6))}</a>`
+  const error = probe.error === undefined ? NOTHING : html`: <code>${show(probe.error, 200)}</code>`
+  switch (probe.state) {
+    case 'succeeded':
+      return html`<p>${mark('succeeded')} ${name} succeeded${own(now === 'running' ? ', and the others follow' : '')}.</p>`
+    case 'failed':
+      return html`<p>${mark('dead')} ${name} failed again${error}. No other event was replayed. Mend the cause, then replay again.</p>`
+    case 'running':
+      return html`<p>${mark('running')} ${name} runs${event === undefined ? NOTHING : html`: ${show(event.type, 80)}, of ${time(event.receivedAtMs, nowMs)}`}. The others wait for it.</p>`
+    case 'waiting':
+      return html`<p>${mark('pending')} One event goes first, as a probe.</p>`
+  }
+}
+
+/** What there is to do when it is over. */
+function after(job: ReplayDetail): Html {
+  if (job.state === 'running') return NOTHING
+  const died = job.outcomes.reduce((sum, { dead }) => sum + dead, 0)
+  const left = job.state === 'done' ? '' : 'The rest was not replayed. '
+  const link =
+    died > 0 || job.state !== 'done'
+      ? html`<a href="${own(listOf(job))}">See what is left of it</a>`
+      : html`<a href="${own(listOf(job))}">The same search, now</a>`
+  return html`<p class="small">${own(died > 0 ? `${left}${whole(died)} died again. ` : left)}${link}</p>`
 }
 
 const OUTCOMES = ['pending', 'failing', 'succeeded', 'dead', 'discarded'] as const
 
-function outcomesOf(outcomes: ReplayDetail['outcomes']): Html {
-  if (outcomes.length === 0) return NOTHING
-  return html`<div class="card scroll" tabindex="0" role="region" aria-label="Outcomes"><table><caption class="hide">What became of the deliveries, by handler</caption><thead><tr><th scope="col">Handler</th>${OUTCOMES.map((each) => html`<th scope="col" class="num">${mark(each)} ${own(each)}</th>`)}</tr></thead><tbody>${outcomes.map(
-    (outcome) =>
-      html`<tr><th scope="row">${show(outcome.handler, 60)}</th>${OUTCOMES.map((each) => html`<td class="num">${own(whole(outcome[each]))}</td>`)}</tr>`,
-  )}</tbody></table></div>`
+const outcomes = ({ outcomes: all }: ReplayDetail): Html =>
+  all.length === 0
+    ? NOTHING
+    : html`<section aria-labelledby="outcomes"><h2 id="outcomes">What became of the deliveries</h2><div class="card scroll" tabindex="0" role="region" aria-labelledby="outcomes"><table><thead><tr><th scope="col">Handler</th>${OUTCOMES.map((each) => html`<th scope="col" class="num">${mark(each)} ${own(each)}</th>`)}</tr></thead><tbody>${all.map(
+        (outcome) =>
+          html`<tr><th scope="row"><a href="/console/handlers/${own(encodeURIComponent(outcome.handler))}">${show(outcome.handler, 60)}</a></th>${OUTCOMES.map((each) => html`<td class="num">${own(whole(outcome[each]))}</td>`)}</tr>`,
+      )}</tbody></table></div></section>`
+
+const SKIPS: Readonly<Record<SkipReason, string>> = {
+  nothing_to_run: 'had nothing left to run',
+  not_wanted: 'no handler wants now',
+  not_accepted: 'are quarantined or in conflict',
+  source_removed: 'are of a source that is not configured any more',
+  body_corrupt: 'have damaged bytes',
+  gone: 'are gone',
+}
+
+function facts(job: ReplayDetail, { nowMs }: Visit): Html {
+  const { id, createdAtMs, startedAtMs, endedAtMs, skipped, skips, filter } = job
+  const reasons = Object.entries(skips) as [SkipReason, number][]
+  const fact = (name: string, value: Html): Html => html`<dt>${own(name)}</dt><dd>${value}</dd>`
+  const moment = (ms: number): Html => html`${time(ms, nowMs)} UTC`
+  return html`<dl class="card pad kv">
+${fact('What', html`<a href="${own(listOf(job))}">${whatOf(job)}</a>${filter.untilMs === undefined ? NOTHING : html`, received before ${moment(filter.untilMs)}`}`)}
+${fact('Asked for', moment(createdAtMs))}
+${startedAtMs === undefined ? NOTHING : fact('Began', moment(startedAtMs))}
+${endedAtMs === undefined ? NOTHING : fact('Ended', html`${moment(endedAtMs)}, after ${own(duration(endedAtMs - (startedAtMs ?? createdAtMs)))}`)}
+${when(skipped > 0, () => fact('Skipped', own(`${counted(skipped, 'event')}: ${reasons.map(([why, count]) => `${whole(count)} ${SKIPS[why]}`).join(', ')}`)))}
+${fact('Id', html`<span class="mono">${own(id)}</span>`)}</dl>`
 }

@@ -1,0 +1,118 @@
+import type { DeadFilter } from '../../../domain/dead-letters.ts'
+import { HoldfastError } from '../../../domain/errors.ts'
+import { inWords, noteChange, noteNoChange } from '../../ops/audit.ts'
+import { discardAll } from '../../ops/dead.ts'
+import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import type { Page } from '../html/layout.ts'
+import { show } from '../html/show.ts'
+import { capped, counted, whole } from '../html/words.ts'
+import type { ConsolePorts } from '../ports.ts'
+import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { filterOf, type Meant, meantBy, meantFields, originOf } from './meant.ts'
+import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
+import { deadOf, selected } from './selection.ts'
+
+const SAMPLES = 3
+
+export function registerBulkDiscard(routes: ConsoleRoutes, ports: ConsolePorts): void {
+  const { store } = ports
+  routes.page('/discard', async (visit): Promise<Page> => {
+    const meant = meantBy((name) => visit.query.getAll(name), visit.nowMs)
+    const found = meant.uids.length > 0 ? await ofSelection(meant, ports) : await ofFilter(meant, ports)
+    return { section: 'dead', title: 'Discard', content: ask(meant, found, visit) }
+  })
+
+  routes.form('/discard', 'delivery.discard', async ({ request, nowMs, fields }) => {
+    const filter = deadFilter(meantBy(fields, nowMs))
+    const target = inWords(filter)
+    noteChange(request, { target })
+    const { discarded, more } = await discardAll(store, filter, (count) => noteChange(request, { target, count }))
+    if (discarded === 0) noteNoChange(request)
+    return doneUrl(discarded, more)
+  })
+
+  routes.form('/discard/selected', 'event.discard', async ({ request, nowMs, fields }) => {
+    const { uids, handler } = meantBy(fields, nowMs)
+    let count = 0
+    const target = `${uids.length} selected: ${uids.join(' ')} ${inWords({ handler })}`.trim()
+    noteChange(request, { target, count })
+    for (const uid of uids) {
+      count += (await store.discardOf(uid, handler).catch(none)).length
+      noteChange(request, { count })
+    }
+    if (count === 0) noteNoChange(request)
+    return doneUrl(count, false)
+  })
+}
+
+/** An event that is gone meanwhile needs no discard. */
+const none = (error: unknown): readonly string[] => {
+  if (error instanceof HoldfastError && error.code !== 'unavailable') return []
+  throw error
+}
+
+const doneUrl = (count: number, more: boolean): string => `/console/dead?discarded=${count}${more ? '&more=1' : ''}`
+
+/** What the page says after a discard; its URL is how it knows. */
+export function discardedNote({ query }: Visit): Html {
+  const count = Number(query.get('discarded') ?? Number.NaN)
+  if (!Number.isSafeInteger(count) || count < 0) return NOTHING
+  const more = query.get('more') === '1' ? ' There are more: discard again.' : ''
+  return html`<p class="note" role="status">${own(`${counted(count, 'dead letter')} discarded.${more}`)}</p>`
+}
+
+interface Found {
+  readonly count: number
+  readonly more: boolean
+  readonly rows: readonly Sample[]
+}
+
+async function ofFilter(meant: Meant, { store }: ConsolePorts): Promise<Found> {
+  const { count, more, sample } = await store.matchDead(deadFilter(meant), SAMPLES)
+  const rows = sample.map(({ eventUid, type, dueAtMs, handler, lastError = '' }) => ({
+    uid: eventUid,
+    type,
+    atMs: dueAtMs,
+    says: html`${show(handler, 40)} <span class="muted">${show(lastError, 100)}</span>`,
+  }))
+  return { count, more, rows }
+}
+
+async function ofSelection(meant: Meant, ports: ConsolePorts): Promise<Found> {
+  const events = (await selected(meant, ports)).filter((event) => deadOf(event, meant.handler).length > 0)
+  return {
+    count: events.reduce((sum, event) => sum + deadOf(event, meant.handler).length, 0),
+    more: false,
+    rows: events.map((event) => ({
+      uid: event.uid,
+      type: event.type,
+      atMs: event.receivedAtMs,
+      says: deliveriesInWords(deadOf(event, meant.handler)),
+    })),
+  }
+}
+
+/** Throws `invalid_request` if dead letters cannot be found by that. */
+function deadFilter(meant: Meant): DeadFilter {
+  const { contains, match, outcome, delivery: _, ...filter } = filterOf(meant)
+  if (contains !== undefined || match !== undefined)
+    throw new HoldfastError(
+      'invalid_request',
+      'dead letters are discarded by source, type, handler or cause, not by what they contain: select them one by one',
+    )
+  if (outcome !== undefined && outcome !== 'dead')
+    throw new HoldfastError('invalid_request', 'only dead letters can be discarded: search for outcome:dead')
+  return filter
+}
+
+function ask(meant: Meant, { count, more, rows }: Found, visit: Visit): Html {
+  const n = capped({ count, more })
+  if (count === 0 && !more)
+    return html`<div class="head"><h1>Nothing to discard</h1></div><p>No dead letter matches any more.</p><p><a class="btn" href="${own(originOf(meant))}">Back</a></p>`
+  const isSelection = meant.uids.length > 0
+  return html`<div class="head"><div><h1>Discard ${own(`${n} dead letter${count === 1 && !more ? '' : 's'}`)}${meant.handler === undefined ? NOTHING : html` of ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
+<form class="card pad stack" method="post" action="/console/discard${own(isSelection ? '/selected' : '')}">${meantFields(meant, visit)}
+<ul class="steps">${step('discarded', html`They do not count as dead any more, and no handler runs.`)}${step('note', html`Their events stay as long as the service keeps them. They are found by <code>outcome:discarded</code> and can be replayed from there.`)}</ul>
+${samples(isSelection ? counted(rows.length, 'event') : `The first ${whole(rows.length)} that died`, rows, visit)}
+<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn stop" type="submit">Discard ${own(n)}</button>`)}</div></form>`
+}

@@ -1,0 +1,229 @@
+import type { DeliverySummary } from '../../../domain/delivery.ts'
+import { isHoldfastError } from '../../../domain/errors.ts'
+import type { EventSummary } from '../../../domain/event.ts'
+import { isUid, newUid } from '../../../domain/names.ts'
+import type { ReplayFilter, ReplayJob } from '../../../domain/replay-jobs.ts'
+import type { ReplayOrder } from '../../../domain/replay-service.ts'
+import { askedBy, noteChange, noteNoChange } from '../../ops/audit.ts'
+import { clientOf } from '../../ops/ops-app.ts'
+import { aimed, orderInWords } from '../../ops/replays.ts'
+import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import type { Page } from '../html/layout.ts'
+import { show } from '../html/show.ts'
+import { ago, capped, duration, time, whole } from '../html/words.ts'
+import type { ConsolePorts } from '../ports.ts'
+import type { ConsoleRoutes, Sent, Visit } from '../routes.ts'
+import { askedOf, bulkUrl, filterOf, type Meant, meantBy, meantFields, originOf } from './meant.ts'
+import { noSuchHandler, rateField, rateOf } from './replay-fields.ts'
+import { jobLike } from './replay-words.ts'
+import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
+import { askSelection } from './selection.ts'
+
+/** How far, and how long, the page counts before it says how many there are at least. */
+const COUNTED = { matches: 10_000, ms: 1_000 }
+const SAMPLES = 3
+/** Replays in which one is looked for that does the same. */
+const RECENT_JOBS = 30
+/** Older events may be out of date. */
+const STALE_MS = 3_600_000
+const MAX_HANDLERS = 100
+
+export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): void {
+  const { replays } = ports
+  routes.page('/replay', async (visit): Promise<Page> => {
+    const meant = meantBy((name) => visit.query.getAll(name), visit.nowMs)
+    if (meant.uids.length > 0)
+      return { section: 'events', title: 'Replay', content: await askSelection(visit, meant, ports) }
+    const found = await preview(meant, ports)
+    const content = typeof found === 'string' ? noSuchHandler(found, meant, visit) : ask(found, visit, ports)
+    return { section: 'replays', title: 'Replay', content }
+  })
+
+  routes.form('/replay', 'replay.create', async (sent) => {
+    const { nowMs, field, fields, request } = sent
+    const meant = meantBy(fields, nowMs)
+    const order = orderOf(meant, sent)
+    const wanted = wordsOf(order)
+    noteChange(request, { target: wanted })
+    const same = await jobsLike(order.filter, ports)
+    const running = same.find((job) => job.id === field('key')) ?? same.find(({ state }) => state === 'running')
+    if (running !== undefined) {
+      noteNoChange(request)
+      return `/console/replays/${running.id}${running.id === field('key') ? '' : '?same=1'}`
+    }
+    try {
+      const { id, matched } = await replays.create(order)
+      noteChange(request, { target: `${id} ${wanted}`, count: matched })
+      return `/console/replays/${id}`
+    } catch (error) {
+      if (meant.cause === undefined || !isHoldfastError(error, 'invalid_request')) throw error
+      // None is dead of the cause any more: the page says who took them.
+      noteNoChange(request)
+      return bulkUrl('replay', askedOf(meant))
+    }
+  })
+
+  const jobsLike = async (filter: ReplayFilter, { replays: all }: ConsolePorts): Promise<readonly ReplayJob[]> =>
+    (await all.list({ limit: RECENT_JOBS })).items.filter((job) => jobLike(job, filter))
+
+  /** What would be replayed; the name of a handler or source that there is not. */
+  async function preview(meant: Meant, { store }: ConsolePorts): Promise<Preview | string> {
+    const filter = aimed(filterOf(meant))
+    try {
+      const [{ matched, more, sample }, jobs] = await Promise.all([
+        replays.dryRun({ filter, all: true, probe: false }, COUNTED).catch(noneOf(meant)),
+        jobsLike(filter, ports),
+      ])
+      const events = sample.slice(0, SAMPLES)
+      const deliveries = await store.facets.deliveriesOf(events.map(({ uid }) => uid))
+      return { meant, filter, count: matched, more, events, deliveries, jobs }
+    } catch (error) {
+      if (isHoldfastError(error, 'handler_not_found')) return meant.handler ?? ''
+      throw error
+    }
+  }
+}
+
+/** A cause of which nothing is dead any more is no fault of the person. */
+const noneOf =
+  ({ cause }: Meant) =>
+  (error: unknown): { matched: number; more: boolean; sample: readonly EventSummary[] } => {
+    if (cause === undefined || !isHoldfastError(error, 'invalid_request')) throw error
+    return { matched: 0, more: false, sample: [] }
+  }
+
+interface Preview {
+  readonly meant: Meant
+  readonly filter: ReplayFilter
+  readonly count: number
+  readonly more: boolean
+  /** The oldest ones. */
+  readonly events: readonly EventSummary[]
+  readonly deliveries: readonly DeliverySummary[]
+  /** Recent replays of the same. */
+  readonly jobs: readonly ReplayJob[]
+}
+
+function orderOf(meant: Meant, { field, request }: Sent): ReplayOrder {
+  const [to, key] = [field('to'), field('key')]
+  return {
+    filter: aimed(filterOf(meant)),
+    all: true,
+    probe: field('probe') === 'on',
+    perSecond: rateOf(field('per_second')),
+    by: `${askedBy(request)} from ${clientOf(request).peer}`,
+    ...(key !== undefined && isUid(key) && { id: key }),
+    ...(to !== undefined && to !== '' && { handler: to }),
+  }
+}
+
+const wordsOf = ({ filter, handler, perSecond, probe }: ReplayOrder): string =>
+  orderInWords({
+    filter,
+    probe,
+    ...(handler !== undefined && { handler }),
+    ...(perSecond !== undefined && { per_second: perSecond }),
+  })
+
+function ask(found: Preview, visit: Visit, ports: ConsolePorts): Html {
+  const { meant, filter, count, more, jobs } = found
+  const running = jobs.find(({ state }) => state === 'running')
+  if (count === 0 && !more) return nothing(found, visit)
+  const n = capped({ count, more })
+  const what = filter.delivery === 'dead' ? 'dead letter' : 'event'
+  const isProbe = visit.query.get('probe') === 'on'
+  return html`<div class="head"><div><h1>Replay ${own(`${n} ${what}${count === 1 && !more ? '' : 's'}`)}${meant.handler === undefined ? NOTHING : html` to ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
+<form class="card pad stack" method="post" action="/console/replay">${meantFields(meant, visit)}<input type="hidden" name="key" value="${own(newUid())}">
+<ul class="steps">${steps(found, visit, ports)}</ul>
+${samples(`The first ${whole(found.events.length)}, oldest first`, sampleRows(found), visit)}
+${
+  running !== undefined
+    ? html`<p class="note" role="status">A replay of the same is running already: <a href="/console/replays/${own(running.id)}">see how far it is</a>.</p>`
+    : html`${when(filter.delivery === undefined && meant.handler === undefined, () => toField(ports))}
+<label class="radio"><input type="checkbox" name="probe"${when(isProbe, () => CHECKED)}> Replay one first, as a probe: the others follow only if it succeeds</label>
+<div class="bar spread"><div class="bar">${rateField()}<span class="small muted">${own(durationOf(count, more))}</span></div>
+<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn go" type="submit">Replay ${own(n)}</button>`)}</div></div>`
+}</form>`
+}
+
+const CHECKED = html` checked`
+
+const durationOf = (count: number, more: boolean): string => {
+  const ms = (count / rateOf(undefined)) * 1_000
+  return ms < 2_000 && !more ? 'a second or two' : `at that rate ${more ? 'more than' : 'about'} ${duration(ms)}`
+}
+
+const toField = ({ handlers }: ConsolePorts): Html =>
+  html`<label class="field">Run <select name="to"><option value="">every handler that wants the event</option>${handlers()
+    .slice(0, MAX_HANDLERS)
+    .map(({ name }) => html`<option value="${own(name)}">only ${show(name, 80)}</option>`)}</select></label>`
+
+/** What will happen, and what to think of before. */
+function steps({ meant, filter, events }: Preview, { nowMs }: Visit, { pauses }: ConsolePorts): Html {
+  const { handler, source } = filter
+  const oldest = Math.min(...events.map(({ receivedAtMs }) => receivedAtMs), nowMs)
+  const paused = [
+    handler === undefined ? undefined : pauses.find('handler', handler),
+    source === undefined ? undefined : pauses.find('source', source),
+  ].filter((each) => each !== undefined)
+  return html`${runs(filter)}
+${step('note', html`The oldest goes first, and new events go before them all. What came after ${time(meant.atMs, nowMs)} is left out.`)}
+${when(Object.keys(filter).length === 1, () => step('warning', html`These are <b>all events</b> of the store: nothing was searched for.`))}
+${when(nowMs - oldest > STALE_MS, () => step('warning', html`The oldest came ${ago(oldest, nowMs)}, at ${time(oldest, nowMs)}. If a newer event of the same thing has been handled meanwhile, an old one may undo it.`))}
+${paused.map(({ kind, name }) => step('paused', html`The ${own(kind)} <a href="/console/${own(kind)}s/${own(encodeURIComponent(name))}">${show(name, 60)}</a> is paused: what is replayed waits until somebody resumes it.`))}`
+}
+
+function runs({ delivery, handler }: ReplayFilter): Html {
+  const name = handler === undefined ? NOTHING : html`<b>${show(handler, 60)}</b>`
+  const others = html`What has succeeded is not run again.`
+  switch (delivery ?? 'all') {
+    case 'dead':
+      return step(
+        'replayed',
+        handler === undefined
+          ? html`Runs each handler whose delivery is dead. ${others}`
+          : html`Runs ${name} only. ${others}`,
+      )
+    case 'discarded':
+      return step(
+        'replayed',
+        html`Runs what was discarded${handler === undefined ? NOTHING : html`, to ${name}`}. ${others}`,
+      )
+    case 'waiting':
+      return step(
+        'replayed',
+        html`Tries at once what waits for another attempt, with all its attempts again. ${others}`,
+      )
+    case 'all':
+      return step(
+        'warning',
+        handler === undefined
+          ? html`Runs every handler that wants the event now, <b>also those that have succeeded</b>: what they do is done a second time.`
+          : html`Runs ${name} only, <b>also where it has succeeded</b>: what it does is done a second time.`,
+      )
+  }
+}
+
+const STATES = { dead: 'dead', discarded: 'discarded', waiting: 'pending' }
+
+const sampleRows = ({ events, deliveries, filter: { delivery, handler } }: Preview): readonly Sample[] =>
+  events.map(({ uid, type, receivedAtMs }) => ({
+    uid,
+    type,
+    atMs: receivedAtMs,
+    says: deliveriesInWords(
+      deliveries.filter(({ eventUid }) => eventUid === uid),
+      delivery === undefined
+        ? undefined
+        : (each) => each.state === STATES[delivery] && (handler ?? each.handler) === each.handler,
+    ),
+  }))
+
+function nothing({ meant, jobs }: Preview, { nowMs }: Visit): Html {
+  const [last] = jobs
+  const took =
+    last === undefined
+      ? NOTHING
+      : html` <a href="/console/replays/${own(last.id)}">A replay</a>${last.by === undefined ? NOTHING : html` by ${show(last.by, 80)}`} took ${own(whole(last.replayed))} of them at ${time(last.createdAtMs, nowMs)}, ${ago(last.createdAtMs, nowMs)}.`
+  return html`<div class="head"><h1>Nothing to replay</h1></div><p>${own(meant.cause === undefined ? 'No event matches.' : 'Nothing is dead of this any more.')}${took}</p><p><a class="btn" href="${own(originOf(meant))}">Back</a></p>`
+}

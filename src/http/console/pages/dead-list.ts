@@ -1,0 +1,93 @@
+import type { DeliverySummary } from '../../../domain/delivery.ts'
+import type { Page as ListPage } from '../../../domain/page.ts'
+import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { plain, show } from '../html/show.ts'
+import { type Column, pager, table } from '../html/table.ts'
+import { counted, time } from '../html/words.ts'
+import type { ConsolePorts } from '../ports.ts'
+import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { type Asked, bulkUrl } from './meant.ts'
+
+const PAGE_SIZE = 30
+const FILTERS = ['handler', 'source', 'cause'] as const
+
+/** The dead letters one by one, the last to die first. */
+export function registerDeadList(routes: ConsoleRoutes, { store, deadCauses }: ConsolePorts): void {
+  routes.page('/dead/list', async (visit) => {
+    const filter = Object.fromEntries(
+      FILTERS.flatMap((name) => {
+        const value = visit.query.get(name) ?? ''
+        return value === '' ? [] : [[name, value]]
+      }),
+    ) as Asked
+    const cursor = visit.query.get('cursor') || undefined
+    const [page, causes] = await Promise.all([
+      store.deliveries({ ...filter, state: 'dead' }, { limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) }),
+      filter.cause === undefined ? undefined : deadCauses(filter),
+    ])
+    const signature = causes?.causes[0]?.signature
+    return { section: 'dead', title: 'Dead letters, one by one', content: list(filter, page, signature, visit) }
+  })
+}
+
+type Filter = Asked
+
+function list(filter: Filter, page: ListPage<DeliverySummary>, signature: string | undefined, visit: Visit): Html {
+  const { handler, source } = filter
+  const group = handler === undefined ? '/console/dead' : `/console/dead?handler=${encodeURIComponent(handler)}`
+  const of = [
+    ...(handler === undefined ? [] : [html`handler <b>${show(handler, 60)}</b>`]),
+    ...(source === undefined ? [] : [html`source <b>${show(source, 60)}</b>`]),
+    ...(signature === undefined
+      ? []
+      : [html`<code>${show(signature.replaceAll(/<([a-z]{1,12})>/g, '…'), 200)}</code>`]),
+  ]
+  return html`<div><p class="crumb"><a href="${own(group)}">Dead letters by cause</a></p><div class="head"><h1>Dead letters, one by one</h1>${when(of.length > 0, () => html`<a class="btn" href="/console/dead/list">All dead letters</a>`)}</div><p class="meta">${of.map((each) => html`<span>${each}</span>`)}</p></div>
+${page.items.length === 0 ? html`<div class="card pad"><p>Nothing is dead ${own(of.length === 0 ? 'now' : 'of this any more')}.</p></div>` : rows(filter, page, visit)}`
+}
+
+function rows(filter: Filter, { items, nextCursor }: ListPage<DeliverySummary>, visit: Visit): Html {
+  const { nowMs, mayChange } = visit
+  const older = new URLSearchParams({ ...filter, cursor: nextCursor ?? '' })
+  const shown = table<DeliverySummary>({
+    caption: 'Dead letters, the last to die first',
+    rows: items,
+    head: mayChange ? bulk(filter) : NOTHING,
+    columns: [
+      ...(mayChange ? [SELECTION] : []),
+      { title: 'Died, UTC', kind: 'short', cell: ({ dueAtMs }) => time(dueAtMs, nowMs) },
+      {
+        title: 'Type',
+        kind: 'name',
+        onPhone: 'wide',
+        cell: ({ eventUid, type }) =>
+          html`<a class="row" href="/console/events/${own(eventUid)}">${show(type, 80)}</a>`,
+      },
+      { title: 'Error', kind: 'cut', onPhone: 'wide', cell: ({ lastError = '' }) => show(lastError, 200) },
+      ...(filter.handler === undefined ? [HANDLER] : []),
+      ...(filter.source === undefined ? [SOURCE] : []),
+      { title: 'Uid', kind: 'mono', onPhone: 'gone', cell: ({ eventUid }) => html`…${own(eventUid.slice(-6))}` },
+    ],
+    foot: pager(
+      own(`${counted(items.length, 'dead letter')}, the last to die first.`),
+      nextCursor === undefined ? undefined : `/console/dead/list?${older.toString()}`,
+    ),
+  })
+  if (!mayChange) return shown
+  return html`<form method="get" action="/console/replay" id="selection">${when(filter.handler !== undefined, () => html`<input type="hidden" name="handler" value="${own(filter.handler ?? '')}">`)}${shown}</form>`
+}
+
+const SELECTION: Column<DeliverySummary> = {
+  title: 'Select',
+  isTitleHidden: true,
+  cell: ({ eventUid, type, handler }) =>
+    html`<input type="checkbox" name="uid" value="${own(eventUid)}" aria-label="Select ${plain(type, 80)}, ${own(eventUid.slice(-6))}, ${plain(handler, 60)}">`,
+}
+const HANDLER: Column<DeliverySummary> = { title: 'Handler', onPhone: 'gone', cell: ({ handler }) => show(handler, 40) }
+const SOURCE: Column<DeliverySummary> = { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) }
+
+const bulk = (filter: Filter): Html => {
+  const q = { ...filter, q: 'outcome:dead' }
+  return html`<div class="sel"><span class="picked"><b data-picked>Selected</b> <button class="btn go" type="submit" data-key="r">Replay…</button> <button class="btn" type="submit" formaction="/console/discard">Discard…</button> <button class="btn plain" type="reset">Clear</button></span>
+<span class="rest"><span class="muted">All of them:</span> <a class="btn" href="${own(bulkUrl('replay', q))}" data-key="a">Replay…</a> <a class="btn" href="${own(bulkUrl('discard', q))}">Discard…</a></span></div>`
+}

@@ -1,0 +1,28 @@
+import { HoldfastError } from '../../../domain/errors.ts'
+import { type Html, html, own, when } from '../html/html.ts'
+import { show } from '../html/show.ts'
+import type { Visit } from '../routes.ts'
+import { askedOf, bulkUrl, type Meant, originOf } from './meant.ts'
+
+const DEFAULT_PER_SECOND = 50
+const MAX_PER_SECOND = 1_000
+
+export const rateField = (): Html =>
+  html`<label class="field">At most <input type="number" name="per_second" value="${DEFAULT_PER_SECOND}" min="1" max="${MAX_PER_SECOND}" required> a second</label>`
+
+/** Throws `invalid_request`. */
+export function rateOf(text: string | undefined): number {
+  const perSecond = text === undefined ? DEFAULT_PER_SECOND : Number(text)
+  if (!Number.isInteger(perSecond) || perSecond < 1 || perSecond > MAX_PER_SECOND)
+    throw new HoldfastError('invalid_request', `a rate from 1 to ${MAX_PER_SECOND} events a second is expected`)
+  return perSecond
+}
+
+/** In place of the question: there is nothing that could run. */
+export const noSuchHandler = (handler: string, meant: Meant, { mayChange }: Visit): Html =>
+  html`<div class="head"><div><h1>Nobody could run them</h1><p>No running process has the handler ${show(handler, 80)}: it was renamed or removed, or its process is down.</p></div></div>
+<p>Deploy it again to replay what is dead${when(mayChange, () => html`, or discard it`)}. Its events stay as long as the service keeps them.</p>
+<p class="bar"><a class="btn" href="${own(originOf(meant))}">Back</a>${when(
+    mayChange && meant.cause !== undefined,
+    () => html`<a class="btn" href="${own(bulkUrl('discard', askedOf(meant)))}">Discard…</a>`,
+  )}</p>`
