@@ -35,6 +35,10 @@ export interface LiveReader {
 export interface LiveEvents {
   /** Resolves once the reader will get every later event. Rejects with `too_many_readers` beyond `MAX_LIVE_READERS`. */
   open(request: LiveRequest): Promise<LiveReader>
+  /** The position after the last event that is stored, for those who only want to know whether there are others. */
+  end(): Promise<number>
+  /** Aborted when the service stops. */
+  readonly stopping: AbortSignal
 }
 
 /** Readers of one process. */

@@ -84,6 +84,14 @@ export class LiveFeed implements LiveEvents {
     }
   }
 
+  end(): Promise<number> {
+    return this.#store.tailEnd()
+  }
+
+  get stopping(): AbortSignal {
+    return this.#stopping.signal
+  }
+
   /** Ends all readers. Later ones are refused. */
   close(): void {
     this.#stopping.abort()

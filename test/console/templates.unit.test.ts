@@ -39,8 +39,8 @@ test('only one file of the console makes markup of text', () => {
   expect(makers.map(({ name }) => name)).toEqual(['html/html.ts'])
 })
 
-test('the script of the console makes no markup of text, and runs none', () => {
-  const script = codeOf(readFileSync(join(ROOT, 'assets/console.js'), 'utf8'))
+test.each(['console.js', 'live.js'])('the script %s of the console makes no markup of text, and runs none', (name) => {
+  const script = codeOf(readFileSync(join(ROOT, 'assets', name), 'utf8'))
   expect(script).not.toMatch(
     /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|createContextualFragment|setHTMLUnsafe/,
   )

@@ -5,6 +5,7 @@ import { readAbout, readBadges } from './badges.ts'
 import { sessionCookieOf } from './cookies.ts'
 import { prepareAnswer } from './headers.ts'
 import { registerAssets } from './html/assets.ts'
+import { registerLiveSignal } from './live-signal.ts'
 import { registerAuditPage } from './pages/audit.ts'
 import { registerBulk } from './pages/bulk.ts'
 import { registerConfiguration } from './pages/config.ts'
@@ -46,6 +47,7 @@ export function createConsole(options: ConsolePorts): Console {
       })
       registerAssets(app)
       registerSignIn(routes, sessions, options)
+      registerLiveSignal(routes, sessions, options)
       registerPreferences(routes)
       registerOverview(routes, options)
       registerEventList(routes, options)

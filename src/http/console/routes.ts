@@ -17,6 +17,8 @@ import type { Sessions } from './session.ts'
 const HTML = 'text/html; charset=utf-8'
 /** Bytes of the form to sign in, which anybody may send. */
 const OPEN_FORM_BYTES = 16_384
+/** The stream that says that there is something new. */
+export const LIVE = '/live'
 const SIGN_IN = `${ROOT}/sign-in`
 
 /** A request for a page, or for a part of one. */
@@ -97,6 +99,14 @@ export class ConsoleRoutes {
   part(path: string, show: (visit: Visit) => Promise<Html>): void {
     this.#route('GET', `/part${path}`, {}, async (request, reply) => {
       reply.type(HTML).send((await show(await this.#visit(request))).toString())
+    })
+  }
+
+  /** A stream of server-sent events, which `open` begins. Who may not read it is answered 401, and never led elsewhere. */
+  stream(path: typeof LIVE, open: (request: FastifyRequest, reply: FastifyReply) => Promise<void>): void {
+    this.#route('GET', path, {}, async (request, reply) => {
+      if (request.method === 'HEAD') reply.type('text/event-stream').send()
+      else await open(request, reply)
     })
   }
 
@@ -196,13 +206,14 @@ export class ConsoleRoutes {
     const { badges, about } = this.#options
     const { credential, method, url } = request
     const actor = credential?.actor
+    const isAround = credential !== null && !isPart(request)
     return {
       ...preferencesOf(request),
       // What cannot be counted now is no reason to show nothing.
-      badges: credential === null ? {} : await badges().catch(() => ({})),
+      badges: isAround ? await badges().catch(() => ({})) : {},
       // What runs here is told to those who have signed in.
       version: credential === null ? '' : VERSION,
-      about: credential === null ? '' : await about().catch(() => ''),
+      about: isAround ? await about().catch(() => '') : '',
       right: actor === 'loopback' ? undefined : actor,
       csrf: this.#csrfOf(request),
       path: method === 'POST' ? ROOT : url,
@@ -237,7 +248,9 @@ const fieldsIn = ({ body }: FastifyRequest): Pick<Sent, 'field' | 'fields'> => (
   fields: (name) => fieldsOf(body, name),
 })
 
-const isPart = ({ routeOptions: { url } }: FastifyRequest): boolean => url?.startsWith(`${ROOT}/part/`) === true
+/** What a script asks for: parts of pages, and streams. */
+const isPart = ({ routeOptions: { url } }: FastifyRequest): boolean =>
+  url?.startsWith(`${ROOT}/part/`) === true || url === `${ROOT}${LIVE}`
 
 function isSame(sent: string | undefined, expected: string): boolean {
   const [one, other] = [Buffer.from(sent ?? ''), Buffer.from(expected)]

@@ -41,7 +41,7 @@ const roleOf = ({ actor }: Pick<Credential, 'actor'>): Role => (actor === 'OPS_T
  * cookie of an ended session is refused here, and is valid at other replicas until it expires.
  */
 export function createSessions(access: () => OpsAccess, clock: () => number) {
-  const ended = new Map<string, number>()
+  const ended = new EndedSessions(clock)
   /** Signs the forms of those who need not sign in. */
   const ownKey = randomBytes(32)
 
@@ -95,12 +95,10 @@ export function createSessions(access: () => OpsAccess, clock: () => number) {
       cookieOf(credential, id, startedAtMs),
 
     /** Refuses the session in this process from now on, also to those who have copied its cookie. */
-    end({ id, startedAtMs }: Session): void {
-      for (const [each, untilMs] of ended) if (untilMs < clock()) ended.delete(each)
-      const [first] = ended.keys()
-      if (ended.size >= MAX_ENDED && first !== undefined) ended.delete(first)
-      ended.set(id, startedAtMs + MAX_AGE_MS + SKEW_MS)
-    },
+    end: (session: Session): void => ended.add(session),
+
+    /** Calls the listener whenever a session has been ended in this process. */
+    onEnd: (listener: () => void): void => ended.onAdded(listener),
 
     /** The value of the field in forms of those who come without a session: by a token in a header, or by loopback. */
     formKey: (credential: Credential): string | undefined => {
@@ -111,5 +109,30 @@ export function createSessions(access: () => OpsAccess, clock: () => number) {
 }
 
 export type Sessions = ReturnType<typeof createSessions>
+
+class EndedSessions {
+  readonly #clock: () => number
+  /** Each until its cookie is over. */
+  readonly #ids = new Map<string, number>()
+  readonly #listeners: (() => void)[] = []
+
+  constructor(clock: () => number) {
+    this.#clock = clock
+  }
+
+  has = (id: string): boolean => this.#ids.has(id)
+
+  onAdded(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
+  add({ id, startedAtMs }: Session): void {
+    for (const [each, untilMs] of this.#ids) if (untilMs < this.#clock()) this.#ids.delete(each)
+    const [first] = this.#ids.keys()
+    if (this.#ids.size >= MAX_ENDED && first !== undefined) this.#ids.delete(first)
+    this.#ids.set(id, startedAtMs + MAX_AGE_MS + SKEW_MS)
+    for (const listener of this.#listeners) listener()
+  }
+}
 
 const signed = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest()

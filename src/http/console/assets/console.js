@@ -109,6 +109,7 @@ const PLACES = {
   s: '/sources',
   h: '/handlers',
   a: '/audit',
+  c: '/config',
 }
 const KEYS = [
   ['/', 'search'],
@@ -118,20 +119,56 @@ const KEYS = [
   ['a', 'all that match'],
   ['r', 'replay'],
   ['.', 'hold the live list, or let it go on'],
-  ['Esc', 'back'],
-  ['g, then o e d r t s h a', 'overview, events, dead letters, replays, tasks, sources, handlers, audit'],
+  ['Esc', 'clear the selection, leave the list, or go back'],
+  [
+    'g, then o e d r t s h a c',
+    'overview, events, dead letters, replays, tasks, sources, handlers, audit, configuration',
+  ],
   ['?', 'these keys'],
 ]
 
 const links = () => [...document.querySelectorAll('main a.row')]
-let goesTo = 0
+const rowOf = (element) => element?.closest?.('main tr')
+let goesToMs = Number.NEGATIVE_INFINITY
 
+/** To the next row of a list; on the page of an event, to the next event of the search that led there. */
 function move(by) {
+  const beside = /^\/console\/events\/./.test(location.pathname)
+    ? document.querySelector(by > 0 ? 'a[rel=next]' : 'a[rel=prev]')
+    : null
+  if (beside) return void beside.click()
   const all = links()
-  const at = all.indexOf(document.activeElement)
+  const row = rowOf(document.activeElement)
+  const at = all.findIndex((link) => link === document.activeElement || (row && rowOf(link) === row))
   const next = all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))]
   next?.focus()
-  next?.closest('tr')?.scrollIntoView({ block: 'nearest' })
+  rowOf(next)?.scrollIntoView({ block: 'nearest' })
+}
+
+function search() {
+  const field = document.querySelector('input[type=search]')
+  field?.focus()
+  field?.setSelectionRange(field.value.length, field.value.length)
+}
+
+const boxOf = (element) => rowOf(element)?.querySelector('input[type=checkbox]')
+
+/** Asks for a replay of what is selected, or else of the row with the focus. */
+function replay() {
+  const button = document.querySelector('[data-key=r]')
+  const selection = button?.closest('form')?.querySelector('input[name=uid]') ? button.form : undefined
+  if (!selection) return void (button?.matches('a') ? button.click() : button?.focus())
+  const box = boxOf(document.activeElement)
+  if (box && !selection.querySelector('input[name=uid]:checked')) box.checked = true
+  if (selection.querySelector('input[name=uid]:checked')) selection.requestSubmit(button)
+}
+
+/** Clears what is selected, leaves the list, or goes back. */
+function back() {
+  const selected = document.querySelector('input[name=uid]:checked')
+  if (selected) selected.form.reset()
+  else if (rowOf(document.activeElement)) document.activeElement.blur()
+  else document.querySelector('.crumb a')?.click()
 }
 
 function showKeys() {
@@ -158,36 +195,31 @@ function showKeys() {
 }
 
 const ACTIONS = {
-  '/': () => document.querySelector('input[type=search]')?.focus(),
+  '/': search,
   j: () => move(1),
   k: () => move(-1),
-  x: () => document.activeElement?.closest('tr')?.querySelector('input[type=checkbox]')?.click(),
+  x: () => boxOf(document.activeElement)?.click(),
   a: () => document.querySelector('[data-key=a]')?.click(),
-  r: () => document.querySelector('[data-key=r]')?.focus(),
+  r: replay,
   '.': () => document.querySelector('[data-key=hold]')?.click(),
   '?': showKeys,
 }
 
+const FIELDS = 'input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]'
+
 document.addEventListener('keydown', (event) => {
+  const { key, target } = event
   if (root.dataset.keys === 'off' || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return
-  if (event.target.closest?.('input, select, textarea, [contenteditable]')) {
-    if (event.key === 'Escape') event.target.blur()
+  if (target.closest?.(FIELDS)) {
+    if (key === 'Escape') target.blur()
     return
   }
-  if (event.key === 'Escape' && !document.querySelector('dialog[open]')) {
-    document.querySelector('.crumb a')?.click()
-    return
-  }
-  if (event.key === 'g') {
-    goesTo = performance.now()
-    return
-  }
-  const place = PLACES[event.key]
-  if (place !== undefined && performance.now() - goesTo < 1_500) {
-    location.assign(`/console${place}`)
-    return
-  }
-  const action = Object.hasOwn(ACTIONS, event.key) ? ACTIONS[event.key] : undefined
+  if (document.querySelector('dialog[open]') && key !== '?') return
+  const isGoing = performance.now() - goesToMs < 1_500
+  goesToMs = key === 'g' ? performance.now() : Number.NEGATIVE_INFINITY
+  if (isGoing && Object.hasOwn(PLACES, key)) return location.assign(`/console${PLACES[key]}`)
+  if (key === 'Escape') return back()
+  const action = Object.hasOwn(ACTIONS, key) ? ACTIONS[key] : undefined
   if (!action) return
   event.preventDefault()
   action()

@@ -14,11 +14,15 @@ const require = createRequire(import.meta.url)
 const ours = (name: string): URL => new URL(`../assets/${name}`, import.meta.url)
 
 const FILES = {
-  'console.css': { from: ours('console.css'), type: 'text/css; charset=utf-8' },
-  'console.js': { from: ours('console.js'), type: 'text/javascript; charset=utf-8' },
-  'icon.svg': { from: ours('icon.svg'), type: 'image/svg+xml' },
-  'htmx.min.js': { from: require.resolve('htmx.org/dist/htmx.min.js'), type: 'text/javascript; charset=utf-8' },
-  'hx-sse.min.js': { from: require.resolve('htmx.org/dist/ext/hx-sse.min.js'), type: 'text/javascript; charset=utf-8' },
+  'console.css': { from: [ours('console.css')], type: 'text/css; charset=utf-8' },
+  'console.js': { from: [ours('console.js')], type: 'text/javascript; charset=utf-8' },
+  'live.js': { from: [ours('live.js')], type: 'text/javascript; charset=utf-8' },
+  'icon.svg': { from: [ours('icon.svg')], type: 'image/svg+xml' },
+  // In one file: htmx begins as soon as it is there, and must know its extension by then.
+  'htmx.js': {
+    from: ['htmx.org/dist/htmx.min.js', 'htmx.org/dist/ext/hx-sse.min.js'].map((path) => require.resolve(path)),
+    type: 'text/javascript; charset=utf-8',
+  },
 } as const
 type AssetName = keyof typeof FILES
 
@@ -29,7 +33,7 @@ function assetOf(name: AssetName): Asset {
   const known = assets.get(name)
   if (known !== undefined) return known
   const { from, type } = FILES[name]
-  const content = readFileSync(from)
+  const content = Buffer.concat(from.map((each) => readFileSync(each)))
   const url = `/console/assets/${hash('sha256', content, 'base64url').slice(0, 10)}/${name}`
   const asset = { url, type, content }
   assets.set(name, asset)

@@ -64,9 +64,9 @@ export const page = (frame: Frame, { section, title, content }: Page): Html => h
 <title>${plain(title, 80)} · Holdfast</title>
 <link rel="icon" href="${own(assetUrl('icon.svg'))}">
 <link rel="stylesheet" href="${own(assetUrl('console.css'))}">
-<script src="${own(assetUrl('htmx.min.js'))}" defer></script>
-<script src="${own(assetUrl('hx-sse.min.js'))}" defer></script>
+<script src="${own(assetUrl('htmx.js'))}" defer></script>
 <script src="${own(assetUrl('console.js'))}" defer></script>
+${when(section === 'events', () => html`<script src="${own(assetUrl('live.js'))}" defer></script>`)}
 </head>
 <body>
 <a class="skip" href="#main">Skip to content</a>

@@ -93,7 +93,7 @@ function bulk({ words, filter, visit, cursor }: Found): Html {
   const q = encodeURIComponent(frozen(words, visit.nowMs))
   const isDead = filter.outcome === 'dead' && filter.contains === undefined && filter.match === undefined
   return html`<div class="sel"><span class="picked"><b data-picked>Selected</b> <button class="btn go" type="submit" data-key="r">Replay…</button> <button class="btn" type="submit" formaction="/console/discard">Discard…</button> <button class="btn plain" type="reset">Clear</button></span>
-<span class="rest"><span class="muted">All that match${own(cursor === undefined ? '' : ', on all pages')}:</span> <a class="btn" href="/console/replay?q=${own(q)}" data-key="a">Replay…</a>${when(isDead, () => html` <a class="btn" href="/console/discard?q=${own(q)}">Discard…</a>`)}</span></div>`
+<span class="rest"><span class="muted">All that match${own(cursor === undefined ? '' : ', on all pages')}</span> <a class="btn" href="/console/replay?q=${own(q)}" data-key="a">Replay all…</a>${when(isDead, () => html` <a class="btn" href="/console/discard?q=${own(q)}">Discard all…</a>`)}</span></div>`
 }
 
 /** With the search, so that the page of the event leads to the next one. */

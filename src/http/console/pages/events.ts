@@ -79,10 +79,25 @@ const notUnderstood = (text: string, fault: string): Html =>
   html`${heading()}<section class="find" aria-label="Find">${search(text, fault)}</section>`
 
 const events = (found: Found, text: string, counts: OutcomeCounts | undefined): Html =>
-  html`<div class="head"><h1>Events</h1><noscript><a class="btn" href="${own(listUrl(found.words))}">Refresh</a></noscript></div>
+  html`<div class="head"><h1>Events</h1>${isLive(found) ? live(found) : refresh(found)}</div>
 <section class="find" aria-label="Find">${search(text)}${chips(found)}</section>
 ${tabs(found, counts)}
-<div id="list">${list(found)}</div>`
+<div id="list"${when(isLive(found), () => follows(text))}>${list(found)}</div>`
+
+/** Only the newest events, up to now, are followed. */
+const isLive = ({ cursor, filter }: Found): boolean => cursor === undefined && filter.untilMs === undefined
+
+const refresh = ({ words, cursor }: Found): Html =>
+  html`<a class="btn" href="${own(listUrl(words, cursor))}">Refresh</a>`
+
+/** The script shows what is hidden here, and says when the list is held. The stream only says that there is something new. */
+const live = (found: Found): Html =>
+  html`<noscript>${refresh(found)}</noscript><div class="bar" id="live" hidden hx-sse:connect="/console/live" hx-sse:close="over" hx-trigger="follow" hx-swap="none"><span class="live"><i></i><span data-state>live</span></span><button class="btn plain" type="button" data-show hidden></button><button class="btn" type="button" data-key="hold" aria-pressed="false">Hold</button></div>`
+
+function follows(text: string): Html {
+  const url = `/console/part/events${text === '' ? '' : `?q=${encodeURIComponent(text)}`}`
+  return html` hx-get="${own(url)}" hx-trigger="changed from:#live" hx-swap="innerMorph"`
+}
 
 const search = (
   text: string,
