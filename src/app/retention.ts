@@ -3,7 +3,7 @@ import { AUDIT_DAYS, type AuditStore } from '../domain/audit.ts'
 import { type ClockRecord, DAY_MS, HOUR_MS, MAX_TOLERANCE_MS, toIso } from '../domain/clock.ts'
 import type { DriftStore } from '../domain/drift-store.ts'
 import { messageOf } from '../domain/errors.ts'
-import type { RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
+import type { RetentionPeriods, RetentionReport, RetentionService, RetentionState } from '../domain/retention.ts'
 import type { OldBounds, OldEvents, PruneStep, RetentionStore } from '../domain/retention-store.ts'
 import type { StatStore } from '../domain/stat-store.ts'
 import { HOURS_KEPT_DAYS, MINUTES_KEPT_DAYS } from '../domain/stats.ts'
@@ -24,7 +24,7 @@ const HELD =
   'the clock seems to have jumped: nothing is forgotten until it has run on steadily for a day; if it is right, run holdfast retention resume'
 
 /** The times are read at each pass: a reload may change them. */
-export interface RetentionOptions extends RetentionTimes {
+export interface RetentionOptions extends RetentionPeriods {
   readonly store: RetentionStore &
     StoreClock &
     Pick<StatStore, 'pruneStats'> &
@@ -81,6 +81,11 @@ export class Retention implements RetentionService {
   }
 
   state = (): RetentionHealth => ({ isHeld: this.#heldLoggedAtMs !== undefined, deadExpiring: this.#deadExpiring })
+
+  periods(): RetentionPeriods {
+    const { retentionDays, deadRetentionDays } = this.#options
+    return { retentionDays, deadRetentionDays }
+  }
 
   async report(): Promise<RetentionReport> {
     const { retentionDays, deadRetentionDays } = this.#options
@@ -216,18 +221,11 @@ const STEP_EVENTS = 200
 const PAUSE_MS = 50
 const NEVER_MS = Number.MIN_SAFE_INTEGER
 
-interface RetentionTimes {
-  /** 0: for ever. */
-  readonly retentionDays: number
-  /** Retention of events with a dead delivery; at least `retentionDays`. 0: for ever. */
-  readonly deadRetentionDays: number
-}
-
-const toleranceOf = ({ retentionDays }: RetentionTimes): number =>
+const toleranceOf = ({ retentionDays }: RetentionPeriods): number =>
   retentionDays === 0 ? MAX_TOLERANCE_MS : Math.min(MAX_TOLERANCE_MS, retentionDays * DAY_MS * TOLERANCE_SHARE)
 
 /** `nowMs`: a time of the store's clock. */
-type RetentionAt = RetentionTimes & { readonly nowMs: number }
+type RetentionAt = RetentionPeriods & { readonly nowMs: number }
 
 const boundsOf = ({ retentionDays, deadRetentionDays, nowMs }: RetentionAt): OldBounds => ({
   receivedBeforeMs: nowMs - retentionDays * DAY_MS,

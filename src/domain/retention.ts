@@ -11,16 +11,22 @@ export interface RetentionState {
   readonly steadyHours: number | undefined
 }
 
-export interface RetentionReport extends RetentionState {
-  /** 0: for ever. */
+/** For how many days events are kept. 0: for ever. */
+export interface RetentionPeriods {
   readonly retentionDays: number
+  /** Of events with a dead delivery; at least `retentionDays`. */
   readonly deadRetentionDays: number
+}
+
+export interface RetentionReport extends RetentionState, RetentionPeriods {
   /** Events past their retention by that clock. */
   readonly old: OldEvents
 }
 
 /** Retention as operators see it. */
 export interface RetentionService {
+  /** As they are configured now. */
+  periods(): RetentionPeriods
   /** Judges the store's clock first. */
   report(): Promise<RetentionReport>
   /**

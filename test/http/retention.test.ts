@@ -38,6 +38,7 @@ test('POST /v1/retention/resume has retention go on, and is recorded with the cl
   const state = { isHeld: false, clockMs, trustedAtMs: clockMs, steadyHours: undefined }
   const confirmed: number[] = []
   const retention: RetentionService = {
+    periods: () => ({ retentionDays: 30, deadRetentionDays: 30 }),
     report: () => Promise.reject(new Error('not asked for')),
     resume: async (confirmedMs) => {
       confirmed.push(confirmedMs)

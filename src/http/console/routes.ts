@@ -47,6 +47,12 @@ export interface Refused {
   readonly page: Page
 }
 
+export interface Download {
+  /** Letters, digits, dots and hyphens: it is what the person's file system gets. */
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
 export interface RouteOptions {
   readonly app: OpsApp
   readonly sessions: Sessions
@@ -107,6 +113,18 @@ export class ConsoleRoutes {
     this.#route('GET', path, {}, async (request, reply) => {
       if (request.method === 'HEAD') reply.type('text/event-stream').send()
       else await open(request, reply)
+    })
+  }
+
+  /** Bytes of others, to be saved: no browser shows them or runs what is in them. */
+  download(path: string, read: (visit: Visit) => Promise<Download>): void {
+    this.#route('GET', path, {}, async (request, reply) => {
+      const { name, bytes } = await read(await this.#visit(request))
+      reply
+        .type('application/octet-stream')
+        .header('content-disposition', `attachment; filename="${name}"`)
+        .header('content-security-policy', "sandbox; default-src 'none'; frame-ancestors 'none'")
+        .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
     })
   }
 

@@ -1,0 +1,111 @@
+import type { Attempt, AttemptOutcome } from '../../../domain/delivery.ts'
+import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { show } from '../html/show.ts'
+import { counted, duration, time, whole } from '../html/words.ts'
+import type { Delivery, Moment, Story } from './event-story.ts'
+import { trace } from './event-trace.ts'
+
+/** Attempts of one fold that are listed. */
+const MAX_LISTED = 50
+const MAX_ERROR = 300
+
+/** The attempts of a delivery; those in the middle that failed in the same way are one. */
+export function attemptsOf(delivery: Delivery, place: number, story: Story): readonly Moment[] {
+  const { history } = delivery
+  const last = history.length - 1
+  const moments: Moment[] = []
+  for (let at = 0; at <= last; ) {
+    const attempt = history[at] as Attempt
+    let end = at + 1
+    while (at > 0 && end < last && isSame(attempt, history[end] as Attempt)) end++
+    const id = `m-${place}-${at}`
+    moments.push(
+      end - at > 2
+        ? fold(delivery.handler, history.slice(at, end), id, story)
+        : one(delivery, attempt, { id, isLast: at === last }, story),
+    )
+    at = end - at > 2 ? end : at + 1
+  }
+  return moments
+}
+
+const isSame = (one: Attempt, other: Attempt): boolean =>
+  one.outcome !== 'succeeded' &&
+  one.outcome === other.outcome &&
+  one.replay === other.replay &&
+  (one.cause ?? one.error) === (other.cause ?? other.error)
+
+function fold(handler: string, attempts: readonly Attempt[], id: string, { nowMs }: Story): Moment {
+  const [first, last] = [attempts[0] as Attempt, attempts.at(-1) as Attempt]
+  const lengths = attempts.map(({ durationMs }) => durationMs)
+  const waits = attempts.slice(1).map(({ startedAtMs }, at) => startedAtMs - (attempts[at]?.startedAtMs ?? startedAtMs))
+  const list = attempts
+    .slice(0, MAX_LISTED)
+    .map(
+      ({ number, startedAtMs, durationMs, error, cause }) =>
+        html`<li>${number}. ${time(startedAtMs, nowMs, 'milliseconds')} · ${own(duration(durationMs))}${when(error !== first.error && cause !== undefined, () => html` · ${show(error ?? '', 80)}`)}</li>`,
+    )
+  const rest = attempts.length - list.length
+  return {
+    id,
+    atMs: first.startedAtMs,
+    mark: 'failing',
+    title: html`${show(handler, 60)}, attempts ${own(`${first.number} to ${last.number}`)}, the same error`,
+    detail: html`<p>over ${own(duration(last.startedAtMs - first.startedAtMs))} · ${own(duration(Math.min(...lengths)))} to ${own(duration(Math.max(...lengths)))} each · at most ${own(duration(Math.max(...waits)))} apart</p>
+<p>${show(first.error ?? first.outcome, MAX_ERROR)}</p>
+<details id="${own(id)}-all"><summary>Show ${own(counted(attempts.length, 'attempt'))}</summary><ol class="tries">${list}${when(rest > 0, () => html`<li>and ${own(whole(rest))} more</li>`)}</ol></details>`,
+  }
+}
+
+/** How an attempt ended; `for`: how long it took is said of it. */
+const ENDS: Readonly<Record<AttemptOutcome, { readonly words: string; readonly isTimed: boolean }>> = {
+  succeeded: { words: 'succeeded in', isTimed: true },
+  failed: { words: 'failed after', isTimed: true },
+  rejected: { words: 'gave up after', isTimed: true },
+  retry_after: { words: 'asked for a later attempt after', isTimed: true },
+  timeout: { words: 'was stopped at its deadline after', isTimed: true },
+  process_lost: { words: 'lost its process after', isTimed: true },
+  thread_lost: { words: 'lost its thread after', isTimed: true },
+  lease_lost: { words: 'was lost: the service ended, or lost its lease', isTimed: false },
+  released: { words: 'was put back, and does not count', isTimed: false },
+  body_corrupt: { words: 'did not run: the stored bytes do not match their checksum', isTimed: false },
+}
+
+function one(
+  { handler, state, history }: Delivery,
+  attempt: Attempt,
+  { id, isLast }: { readonly id: string; readonly isLast: boolean },
+  story: Story,
+): Moment {
+  const { number, outcome, startedAtMs, durationMs } = attempt
+  const { words, isTimed } = ENDS[outcome]
+  const isDone = outcome === 'succeeded'
+  const isDead = isLast && state === 'dead'
+  const isOnly = isDone && history.length === 1
+  const numbered = isOnly ? '' : `, attempt ${number},`
+  return {
+    id,
+    atMs: startedAtMs,
+    mark: isDone ? 'succeeded' : isDead ? 'dead' : outcome === 'released' ? 'replayed' : 'failing',
+    title: html`${show(handler, 60)}${own(`${numbered} ${words}${isTimed ? ` ${duration(durationMs)}` : ''}${isDead ? ': dead' : ''}`)}`,
+    ...(!isDone && {
+      detail: why(attempt, { id, isOpen: isLast, at: isLast ? story.causes.get(handler)?.at : undefined }),
+    }),
+  }
+}
+
+interface Shown {
+  readonly id: string
+  readonly isOpen: boolean
+  /** Where in the user's code. */
+  readonly at: string | undefined
+}
+
+/** The error; of the last attempt with its stack, of others behind a word. */
+function why({ error, errorDetail }: Attempt, { id, isOpen, at }: Shown): Html {
+  const place = at === undefined ? NOTHING : html`<p>at <code>${show(at, 120)}</code></p>`
+  if (errorDetail === undefined)
+    return html`${place}${error === undefined ? NOTHING : html`<p>${show(error, MAX_ERROR)}</p>`}`
+  if (isOpen) return html`${place}${trace(errorDetail)}`
+  return html`<p>${show(error ?? errorDetail.message, MAX_ERROR)}</p><details id="${own(id)}-stack"><summary>Error and stack</summary>${trace(errorDetail)}</details>`
+}

@@ -1,0 +1,173 @@
+import type { Origin } from '../../../domain/event.ts'
+import type { Task } from '../../../domain/task.ts'
+import { Budget } from '../html/budget.ts'
+import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { type MarkName, mark } from '../html/marks.ts'
+import { show } from '../html/show.ts'
+import { bytes, counted, duration, time } from '../html/words.ts'
+import { attemptsOf } from './event-attempts.ts'
+import { type Delivery, type Hold, type Moment, type Story, timeOfUid } from './event-story.ts'
+import { taskPath } from './task.ts'
+
+const MAX_BYTES = 30_000
+
+/** What happened, in order of time. The newest have room first: what there is no room for is left out in the middle. */
+export function timeline(story: Story): Html {
+  const moments = momentsOf(story).toSorted(
+    (one, other) => (one.atMs ?? Number.POSITIVE_INFINITY) - (other.atMs ?? Number.POSITIVE_INFINITY) || 0,
+  )
+  const budget = new Budget(MAX_BYTES)
+  const [first, ...rest] = moments.map((moment) => line(moment, story.nowMs))
+  const taken: Html[] = []
+  for (const piece of rest.toReversed()) {
+    const kept = budget.take(piece)
+    if (kept === undefined) break
+    taken.unshift(kept)
+  }
+  const left = rest.length - taken.length
+  return html`<ol class="line">${first ?? NOTHING}${when(left > 0, () => html`<li id="m-left"><span></span><span class="dot">${mark('note')}</span><div class="ev"><h3>${own(counted(left, 'step'))} not shown</h3><p><code>holdfast events show ${own(story.event.uid)}</code> has all of them</p></div></li>`)}${taken}</ol>`
+}
+
+const line = ({ id, atMs, mark: name, tone, title, detail }: Moment, nowMs: number): Html =>
+  html`<li id="${own(id)}">${atMs === undefined ? html`<span></span>` : time(atMs, nowMs, 'milliseconds')}<span class="dot">${mark(name, tone)}</span><div class="ev"><h3>${title}</h3>${detail ?? NOTHING}</div></li>`
+
+const momentsOf = (story: Story): readonly Moment[] => [
+  arrival(story),
+  ...(story.task === undefined ? [] : taskMoments(story.task, story)),
+  ...replayMoments(story),
+  ...story.event.deliveries.flatMap((delivery, place) => [
+    ...attemptsOf(delivery, place, story),
+    ...stateOf(delivery, place, story),
+  ]),
+]
+
+const ARRIVALS: Readonly<Record<Origin, { readonly mark: MarkName; readonly words: string }>> = {
+  webhook: { mark: 'received', words: 'Received and stored' },
+  poll: { mark: 'asked', words: 'Made of the answer to a poll, and stored' },
+  cli: { mark: 'received', words: 'Sent from the command line, and stored' },
+  sample: { mark: 'received', words: 'Made as a sample, and stored' },
+}
+
+function arrival({ event }: Story): Moment {
+  const { uid, receivedAtMs, origin, source, sizeBytes: size, headers, deliveries, status, reasons } = event
+  const { mark: name, words } = ARRIVALS[origin]
+  const by = when(origin === 'webhook', () => html`POST /v1/webhooks/${show(source, 60)} · `)
+  const why = reasons.map((reason) => html`<p>${show(reason, 400)}</p>`)
+  const unrun = deliveries.length === 0 ? html`<p class="warn">${own(UNRUN[status])}</p>${why}` : html`${why}`
+  return {
+    id: 'm-arrival',
+    atMs: receivedAtMs,
+    mark: name,
+    title: own(words),
+    detail: html`<p>${by}${own(bytes(size))} · <a href="/console/events/${own(uid)}?show=headers#payload">${own(counted(Object.keys(headers).length, 'header'))}</a></p>${unrun}`,
+  }
+}
+
+/** Why no handler runs. */
+export const UNRUN = {
+  accepted: 'No handler has it.',
+  unhandled: 'No handler wants its type. When one does, replay it.',
+  quarantined: 'It is quarantined: it could not be read, or does not match its schema.',
+  conflict: 'Another event has its id, with another body: no handler runs.',
+  superseded: 'Another event had ended its task before: no handler runs.',
+} as const
+
+/** When the task began and ended, and how often its provider was asked. The single questions are not kept. */
+function taskMoments(task: Task, { event }: Story): readonly Moment[] {
+  const { id, uid, createdAtMs, staleAtMs, polls, lastError, endedAtMs, status, resolvedBy, eventUid } = task
+  const link = html`<a href="${own(taskPath(task))}">${show(id ?? uid, 60)}</a>`
+  const moments: Moment[] = [
+    { id: 'm-task', atMs: createdAtMs, mark: 'running', title: html`Its task began`, detail: html`<p>${link}</p>` },
+  ]
+  if (polls > 0)
+    moments.push({
+      id: 'm-polls',
+      atMs: staleAtMs,
+      mark: 'asked',
+      title: html`No webhook had come: the provider was asked ${own(polls === 1 ? 'once' : counted(polls, 'time'))}`,
+      detail: html`${lastError === null ? NOTHING : html`<p class="warn">${show(lastError, 300)}</p>`}`,
+    })
+  if (endedAtMs !== null)
+    moments.push({
+      id: 'm-task-end',
+      atMs: endedAtMs,
+      mark: status === 'completed' ? 'succeeded' : status === 'failed' ? 'dead' : 'discarded',
+      title: html`The task ended: ${own(status)}${own(resolvedBy === null ? '' : `, by ${resolvedBy}`)}`,
+      ...(eventUid !== null &&
+        eventUid !== event.uid && {
+          detail: html`<p>by the event <a href="/console/events/${own(eventUid)}">…${own(eventUid.slice(-6))}</a></p>`,
+        }),
+    })
+  return moments
+}
+
+/** A replay comes before the first attempt that belongs to it. */
+function replayMoments({ event, replays }: Story): readonly Moment[] {
+  const begins = new Map<string, number>()
+  for (const { history } of event.deliveries)
+    for (const { replay, startedAtMs } of history)
+      if (replay !== undefined) begins.set(replay, Math.min(startedAtMs, begins.get(replay) ?? startedAtMs))
+  return [...begins].map(([id, firstMs]) => {
+    const { isJob = false, by } = replays.get(id) ?? {}
+    const who = by === undefined ? NOTHING : html` by ${show(by, 80)}`
+    return {
+      id: `m-replay-${id}`,
+      // The job may have begun long before it came to this event.
+      atMs: isJob ? firstMs : Math.min(firstMs, timeOfUid(id) ?? firstMs),
+      mark: 'replayed',
+      title: html`Replayed${who}`,
+      ...(isJob && { detail: html`<p>with others, in <a href="/console/replays/${own(id)}">a replay</a></p>` }),
+    }
+  })
+}
+
+/** What a delivery waits for, or that it was given up. */
+function stateOf(
+  { handler, state, dueAtMs, attempts, history }: Delivery,
+  place: number,
+  story: Story,
+): readonly Moment[] {
+  const id = `m-${place}-now`
+  const name = show(handler, 60)
+  if (state === 'running')
+    return [{ id, atMs: undefined, mark: 'running', title: html`${name} runs, attempt ${attempts}` }]
+  if (state === 'discarded') return [{ id, atMs: dueAtMs, mark: 'discarded', title: html`${name} is discarded` }]
+  if (state !== 'pending') return []
+  const hold = story.holds.get(handler)
+  if (hold !== undefined) return [{ id, atMs: undefined, ...heldMoment(hold, name, story.nowMs) }]
+  const waitMs = dueAtMs - story.nowMs
+  const isRetry = attempts > 0 && history.length > 0
+  const again = isRetry ? 'tries again' : 'runs'
+  const when_ = waitMs > 0 ? `in ${duration(waitMs)}` : 'as soon as there is capacity'
+  return [
+    {
+      id,
+      atMs: waitMs > 0 ? dueAtMs : undefined,
+      mark: 'pending',
+      title: html`${name} ${own(`${again} ${when_}`)}`,
+      ...(isRetry && { detail: html`<p>attempt ${attempts + 1}</p>` }),
+    },
+  ]
+}
+
+function heldMoment(hold: Hold, name: Html, nowMs: number): Pick<Moment, 'mark' | 'title' | 'detail' | 'tone'> {
+  if (hold.why === 'turn')
+    return {
+      mark: 'pending',
+      title: html`${name} waits for its turn`,
+      detail: html`<p>An earlier event with the same order key has not ended.</p>`,
+    }
+  if (hold.why === 'gone')
+    return {
+      mark: 'none',
+      tone: 'warn',
+      title: html`${name} does not run: its handler is gone`,
+      detail: html`<p>No running process has a handler of this name. Deploy one, or start a worker that has it.</p>`,
+    }
+  const { kind, name: paused, by, sinceMs, reason } = hold.pause
+  return {
+    mark: 'paused',
+    title: html`${name} waits`,
+    detail: html`<p>${own(kind === 'handler' ? 'It' : 'Its source')} is <a href="/console/${own(kind)}s/${own(encodeURIComponent(paused))}">paused</a> by ${show(by, 60)} since ${time(sinceMs, nowMs)} UTC${reason === undefined ? NOTHING : html`: “${show(reason, 256)}”`}</p>`,
+  }
+}

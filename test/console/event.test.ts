@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest'
+import { OPS_READ_TOKEN, OPS_TOKEN, shareScene } from './scene.ts'
+import { signedIn } from './visitor.ts'
+
+const scene = shareScene()
+const page = async (uid: string, query = '') =>
+  (await signedIn(scene().opsUrl, OPS_TOKEN)).get(`/console/events/${uid}${query}`)
+
+describe('the page of an event', () => {
+  test('says what became of each delivery, and offers to replay the one that failed and to discard it, but not to readers', async () => {
+    scene().breakBilling()
+    const uid = await scene().send('invoice.paid', { number: 7, customer: 'cus_7' })
+    await scene().settled(1)
+    const reader = await signedIn(scene().opsUrl, OPS_READ_TOKEN)
+    const operator = await signedIn(scene().opsUrl, OPS_TOKEN)
+    const [read, text] = [
+      await reader.get(`/console/events/${uid}`),
+      (await operator.get(`/console/events/${uid}`)).text,
+    ]
+    for (const shown of [read.text, text]) {
+      expect(shown).toContain('<b><bdi>billing</bdi></b> tried 3 times in')
+      expect(shown).toContain('<bdi>billing</bdi>, attempt 3, failed after')
+      expect(shown).toContain('because of <b><bdi>Error: connect ECONNREFUSED ledger-db:5432</bdi></b>')
+      expect(shown).toMatch(/<span class="own"> {4}<bdi>at .*test&#x2F;console&#x2F;handlers&#x2F;/)
+      expect(shown).not.toContain('hx-get=')
+    }
+    expect(read.text).not.toMatch(/<form[^>]*events/)
+    expect(text).toContain('value="billing"><button class="btn go" type="submit" data-key="r">')
+    expect((await reader.send(`/console/events/${uid}/discard`)).status).toBe(403)
+
+    const discarded = await operator.send(`/console/events/${uid}/discard`)
+    expect([discarded.status, discarded.headers.location]).toEqual([303, `/console/events/${uid}`])
+    expect((await operator.get(`/console/events/${uid}`)).text).toContain('<b><bdi>billing</bdi></b> is discarded')
+    const { items } = await scene().api('/v1/audit?action=event.discard', {
+      headers: { authorization: `Bearer ${OPS_TOKEN}` },
+    })
+    expect(items).toMatchObject([{ action: 'event.discard', target: `${uid} `.trim(), count: 1, outcome: 'done' }])
+    scene().mendBilling()
+  })
+
+  test('follows a delivery that goes on, and says why one does not run: it is paused, or waits for its next attempt', async () => {
+    await scene().post('/v1/handlers/crm-sync/pause', { reason: 'until <six>' }, { 'x-holdfast-user': 'ana' })
+    const uid = await scene().send('report.due')
+    // Until then the other handler runs.
+    const slowly = 'hx-trigger="load delay:10s, again" hx-target="#story" hx-swap="innerMorph"'
+    await expect.poll(async () => (await page(uid)).text.includes(slowly)).toBe(true)
+    const { text } = await page(uid)
+    expect(text).toContain('crm-sync</bdi></b> waits: it is paused by <bdi>ana</bdi>')
+    expect(text).toContain('“<bdi>until &lt;six&gt;</bdi>”')
+    await scene().post('/v1/handlers/crm-sync/resume')
+  })
+
+  test('leads to the events beside it in the search that it was reached by', async () => {
+    const uids = []
+    for (const number of [1, 2, 3]) uids.push(await scene().send('parcel.sent', { number }))
+    const { text } = await page(uids[1] ?? '', '?q=type%3Aparcel.sent')
+    expect(text).toContain(
+      `<a rel="prev" href="&#x2F;console&#x2F;events&#x2F;${uids[2]}?q&#x3D;type%3Aparcel.sent">`.replaceAll(
+        '&#x2F;',
+        '/',
+      ),
+    )
+    expect(text).toContain(`<a rel="next" href="/console/events/${uids[0]}?q`)
+    expect((await page(uids[1] ?? '')).text).not.toContain('rel="next"')
+  })
+
+  test('shows the event that has its id beside one in conflict, and what differs', async () => {
+    const first = await scene().send('order.created', { stock: true, order: 6 }, 'msg_same')
+    const { text } = await page(await scene().send('order.created', { stock: true, order: 7 }, 'msg_same'))
+    expect(text).toContain(`<a href="/console/events/${first}">`)
+    expect(text).toContain('<del><span class="hide">Was: </span>− <bdi>data.order</bdi>: <bdi>6</bdi></del>')
+    expect(text).toContain('<ins><span class="hide">Is: </span>+ <bdi>data.order</bdi>: <bdi>7</bdi></ins>')
+  })
+
+  test('answers 404 for an event that is not here, whatever its uid is', async () => {
+    for (const uid of ['01a21e73-f82c-721e-bd96-b0f62aead455', '..%2F..', '%00', 'x'.repeat(500)]) {
+      const visitor = await signedIn(scene().opsUrl, OPS_TOKEN)
+      for (const path of [`/console/events/${uid}`, `/console/events/${uid}/bytes`, `/console/part/events/${uid}`])
+        expect([path, (await visitor.get(path)).status]).toEqual([path, 404])
+    }
+  })
+})
+
+test('the exact bytes of an event are a file that no browser shows', async () => {
+  const uid = await scene().send('<script>.."; filename=x.html', { html: '<script>alert(1)</script>' })
+  const visitor = await signedIn(scene().opsUrl, OPS_READ_TOKEN)
+  const { status, headers, text } = await visitor.get(`/console/events/${uid}/bytes`)
+  expect(status).toBe(200)
+  expect(JSON.parse(text)).toMatchObject({ data: { html: '<script>alert(1)</script>' } })
+  expect(headers).toMatchObject({
+    'content-type': 'application/octet-stream',
+    'content-disposition': `attachment; filename="${uid}.bin"`,
+    'content-security-policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
+    'x-content-type-options': 'nosniff',
+    'cross-origin-resource-policy': 'same-origin',
+    'cache-control': 'no-store',
+  })
+})
