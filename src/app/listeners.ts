@@ -83,7 +83,7 @@ export function publicListenerOf(service: Service, reloader: Reloader, phase: Ph
 /** What both the ops API and the console have. */
 type OpsPorts = Omit<
   ConsolePorts,
-  'clock' | 'day' | 'replicas' | 'configuration' | 'sourceSetup' | 'sample' | 'workersWith'
+  'clock' | 'day' | 'recentStats' | 'replicas' | 'configuration' | 'sourceSetup' | 'sample' | 'workersWith'
 >
 
 /** The listener for operators. */
@@ -127,6 +127,7 @@ export function opsListenerOf(
       ...ports,
       clock,
       day: monitoring.readDay,
+      recentStats: monitoring.readRecentStats,
       replicas: replicas === undefined ? undefined : () => replicas.running(),
       configuration: () => configurationOf(reloader),
       sourceSetup: (source) => setupOf(reloader.current, source),

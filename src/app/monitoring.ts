@@ -1,6 +1,7 @@
 import type { SourceConfig } from '../domain/config.ts'
 import { type Telemetry, toBoth } from '../domain/telemetry.ts'
 import { createReadDay } from '../monitoring/read-day.ts'
+import { createReadRecentStats } from '../monitoring/read-recent-stats.ts'
 import { createReadStats } from '../monitoring/read-stats.ts'
 import { SourceMonitor } from '../monitoring/source-monitor.ts'
 import { StatsRecorder } from '../monitoring/stats-recorder.ts'
@@ -28,6 +29,7 @@ export function wireMonitoring(
   const isOff = tuning.without?.has('stats') === true
   return {
     readDay: createReadDay(store, clock),
+    readRecentStats: createReadRecentStats(store, clock),
     readStats: createReadStats(store, clock),
     healthOf: monitor.healthOf,
     /** Tells the metrics and the numbers over time. */

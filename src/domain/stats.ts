@@ -48,6 +48,9 @@ export interface StatsReport {
   readonly points: readonly (StatNumbers & { readonly atMs: number })[]
 }
 
+/** The last hours in steps, the present step among them; the numbers are some seconds old. */
+export type ReadRecentStats = (period: { readonly hours: number; readonly stepSeconds: number }) => Promise<StatsReport>
+
 /** What one handler did in the last hours. */
 export interface HandlerDay {
   readonly handled: number

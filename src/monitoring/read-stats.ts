@@ -7,6 +7,7 @@ import {
   MINUTES_KEPT_DAYS,
   type ReadStats,
   type StatNumbers,
+  type StatsReport,
   type StatsRequest,
   type StatTimes,
 } from '../domain/stats.ts'
@@ -28,27 +29,41 @@ const READ_ROWS = 500
 export const createReadStats =
   (store: Pick<StatStore, 'statRows'>, clock: Clock): ReadStats =>
   async (request) => {
-    const { sinceMs, untilMs, stepMs } = periodOf(request, clock())
-    const bySteps = new Map<number, Numbers>()
-    const total = new Numbers()
-    const { source } = request
-    const query = {
-      span: stepMs % STAT_SPANS.hour === 0 ? 'hour' : 'minute',
-      sinceMs,
-      untilMs,
-      ...(source !== undefined && { source }),
-    } as const
-    for await (const row of statRows(store, query)) {
-      if (row.source === SERVICE) continue
-      const atMs = beginningOf(row.atMs, stepMs)
-      const numbers = bySteps.get(atMs) ?? new Numbers()
-      bySteps.set(atMs, numbers)
-      numbers.addText(row.numbers)
-    }
-    for (const numbers of bySteps.values()) total.add(numbers)
-    const points = [...bySteps].map(([atMs, numbers]) => ({ atMs, ...statNumbersOf(numbers) }))
-    return { sinceMs, untilMs, stepSeconds: stepMs / 1000, total: statNumbersOf(total), points }
+    const period = periodOf(request, clock())
+    return reportOf(period, await readSteps(store, period, request.source))
   }
+
+/** Whole steps, from the first until the end of the last. */
+export interface StepPeriod {
+  readonly sinceMs: number
+  readonly untilMs: number
+  readonly stepMs: number
+}
+
+/** The numbers of each step, by its beginning, of one source or of all. */
+export async function readSteps(
+  store: Pick<StatStore, 'statRows'>,
+  { stepMs, ...period }: StepPeriod,
+  source?: string,
+): Promise<Map<number, Numbers>> {
+  const steps = new Map<number, Numbers>()
+  const span = stepMs % STAT_SPANS.hour === 0 ? 'hour' : 'minute'
+  for await (const row of statRows(store, { ...period, span, ...(source !== undefined && { source }) })) {
+    if (row.source === SERVICE) continue
+    const atMs = beginningOf(row.atMs, stepMs)
+    const numbers = steps.get(atMs) ?? new Numbers()
+    steps.set(atMs, numbers)
+    numbers.addText(row.numbers)
+  }
+  return steps
+}
+
+export function reportOf({ stepMs, ...period }: StepPeriod, steps: ReadonlyMap<number, Numbers>): StatsReport {
+  const total = new Numbers()
+  for (const numbers of steps.values()) total.add(numbers)
+  const points = [...steps].map(([atMs, numbers]) => ({ atMs, ...statNumbersOf(numbers) }))
+  return { ...period, stepSeconds: stepMs / 1000, total: statNumbersOf(total), points }
+}
 
 /** All rows of a query, read page by page. */
 export async function* statRows(
@@ -63,7 +78,7 @@ export async function* statRows(
   }
 }
 
-function periodOf({ sinceMs, untilMs, stepSeconds }: StatsRequest, nowMs: number) {
+export function periodOf({ sinceMs, untilMs, stepSeconds }: StatsRequest, nowMs: number): StepPeriod {
   const until = untilMs ?? nowMs
   const since = sinceMs ?? until - DEFAULT_PERIOD_MS
   if (since >= until) throw new HoldfastError('invalid_request', 'since is not before until')
@@ -86,7 +101,7 @@ function periodOf({ sinceMs, untilMs, stepSeconds }: StatsRequest, nowMs: number
   return { sinceMs: first, untilMs: end, stepMs }
 }
 
-const beginningOf = (ms: number, stepMs: number): number => Math.floor(ms / stepMs) * stepMs
+export const beginningOf = (ms: number, stepMs: number): number => Math.floor(ms / stepMs) * stepMs
 
 export const statNumbersOf = (numbers: Numbers): StatNumbers => ({
   received: numbers.received,

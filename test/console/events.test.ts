@@ -4,9 +4,8 @@ import { createConsole } from '../../src/http/console/console.ts'
 import type { ConsolePorts } from '../../src/http/console/ports.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
-import { opsDefaults } from '../http/ops-service.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
-import { NOT_ASKED } from './not-asked.ts'
+import { consolePorts } from './ports.ts'
 
 const NOW_MS = START_MS + 3_600_000
 const TOKENS = { tokens: ['token-0123456789'], readTokens: ['read-0123456789'], host: '127.0.0.1', allowedHosts: [] }
@@ -37,12 +36,7 @@ afterAll(() => store.close())
 
 function openConsole(given: Partial<ConsolePorts> = {}): typeof page {
   const ports = {
-    ...opsDefaults(store),
-    clock: () => NOW_MS,
-    day: async () => ({ sources: new Map(), handlers: new Map() }),
-    replicas: undefined,
-    configuration: () => ({ settings: [], needRestart: [], warnings: [], lastReload: { ok: true, succeededAtMs: 0 } }),
-    ...NOT_ASKED,
+    ...consolePorts(store, NOW_MS),
     access: () => TOKENS,
     ...given,
   }

@@ -4,9 +4,9 @@ import { createConsole } from '../../src/http/console/console.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { LiveFeed } from '../../src/monitoring/live-events.ts'
 import { newEvent } from '../contract/store-samples.ts'
-import { opsAccess, opsDefaults } from '../http/ops-service.ts'
+import { opsAccess } from '../http/ops-service.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
-import { NOT_ASKED } from './not-asked.ts'
+import { consolePorts } from './ports.ts'
 import { ask, signedIn } from './visitor.ts'
 
 const TOKEN = 'token-0123456789'
@@ -16,19 +16,10 @@ async function startConsole() {
   const live = new LiveFeed({ store, log: pino({ level: 'silent' }) })
   let access = opsAccess({ tokens: [TOKEN] })
   const ports = {
-    ...opsDefaults(store),
+    ...consolePorts(store, Date.now()),
     live,
     access: () => access(),
     clock: Date.now,
-    day: async () => ({ sources: new Map(), handlers: new Map() }),
-    replicas: undefined,
-    configuration: () => ({
-      settings: [],
-      needRestart: [],
-      warnings: [],
-      lastReload: { ok: true as const, succeededAtMs: 0 },
-    }),
-    ...NOT_ASKED,
   }
   const app = createOpsListener({ ...ports, console: createConsole(ports) })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })

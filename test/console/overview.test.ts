@@ -6,9 +6,8 @@ import { createConsole } from '../../src/http/console/console.ts'
 import { mendingOf } from '../../src/http/console/pages/overview-problems.ts'
 import type { ConsolePorts } from '../../src/http/console/ports.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
-import { opsDefaults } from '../http/ops-service.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
-import { NOT_ASKED } from './not-asked.ts'
+import { consolePorts } from './ports.ts'
 
 let store: OpenStore
 beforeAll(async () => {
@@ -17,26 +16,10 @@ beforeAll(async () => {
 afterAll(() => store.close())
 
 const NOW_MS = Date.parse('2026-11-26T03:12:41Z')
-const configuration = () => ({
-  settings: [],
-  needRestart: [],
-  warnings: [],
-  lastReload: { ok: true, succeededAtMs: NOW_MS },
-})
-const nothing = async () => ({ sources: new Map(), handlers: new Map() })
 
 /** Pages of a console whose ports are as given. */
 function consoleWith(given: Partial<ConsolePorts> = {}): (path: string) => Promise<{ status: number; text: string }> {
-  const defaults = opsDefaults(store)
-  const ports = {
-    ...defaults,
-    clock: () => NOW_MS,
-    day: nothing,
-    replicas: undefined,
-    configuration,
-    ...NOT_ASKED,
-    ...given,
-  }
+  const ports = { ...consolePorts(store, NOW_MS), ...given }
   const app = createOpsListener({ ...ports, console: createConsole(ports) })
   return async (path) => {
     const { statusCode, body } = await app.inject({ url: path, headers: { host: 'localhost' } })
@@ -71,7 +54,7 @@ test('with the store away the overview still answers, says what cannot be done, 
         { problem: 'store_failing', severity: 'critical', summary: 'events cannot be stored', count: 1, cause: 'full' },
       ],
     }),
-    stats: away,
+    recentStats: away,
     day: away,
     deadCauses: away,
     sourceState: away,
@@ -101,11 +84,11 @@ test('if nothing needs a hand the overview says so, with the last event, and lis
 
 test('many pages that are open cost one reading of the numbers', async () => {
   let readings = 0
-  const defaults = opsDefaults(store)
+  const { recentStats } = consolePorts(store, NOW_MS)
   const page = consoleWith({
-    stats: (request) => {
+    recentStats: (period) => {
       readings++
-      return defaults.stats(request)
+      return recentStats(period)
     },
   })
   await Promise.all(Array.from({ length: 20 }, () => page('/console/part/overview?range=1h')))

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { StatRow } from '../../src/domain/stat-store.ts'
 import { Numbers } from '../../src/monitoring/numbers.ts'
 import { createReadDay } from '../../src/monitoring/read-day.ts'
+import { createReadRecentStats } from '../../src/monitoring/read-recent-stats.ts'
 import { createReadStats } from '../../src/monitoring/read-stats.ts'
 import { StatsRecorder } from '../../src/monitoring/stats-recorder.ts'
 
@@ -14,6 +15,8 @@ function rig() {
   const rows = new Map<string, StatRow>()
   const at = { ms: START_MS }
   let fails = false
+  /** The length of each period that was read. */
+  const asked: number[] = []
   const clock = () => at.ms
   const store = {
     recordStats: async (given: readonly StatRow[]) => {
@@ -21,6 +24,7 @@ function rig() {
       for (const row of given) rows.set(`${row.span} ${row.atMs} ${row.source} ${row.writer}`, row)
     },
     statRows: async ({ span, sinceMs, untilMs, source, after, limit }: Parameters<typeof read>[0]) => {
+      asked.push(untilMs - sinceMs)
       const found = [...rows.values()]
         .filter((row) => row.span === span && row.atMs >= sinceMs && row.atMs < untilMs)
         .filter((row) => source === undefined || row.source === source)
@@ -42,6 +46,8 @@ function rig() {
     recorder: () => new StatsRecorder({ store, clock, receives: true, sources: () => new Set(['ai', 'stripe']) }),
     stats: createReadStats(store, clock),
     day: createReadDay(store, clock),
+    recent: createReadRecentStats(store, clock),
+    asked,
     fail: (is: boolean) => {
       fails = is
     },
@@ -203,4 +209,24 @@ test('the last day is read by source and by handler, over all processes and sour
   expect(handlers.get('billing')?.failedHourly.slice(-2)).toEqual([1, 0])
   expect(handlers.get('ledger')?.handledHourly.slice(-2)).toEqual([0, 1])
   expect(rows().filter(({ span, numbers }) => span === 'minute' && numbers.includes('billing'))).toEqual([])
+})
+
+test('a period that is asked for again and again is as if it were read whole, but only its last steps are read', async () => {
+  const { recorder, stats, recent, asked, at } = rig()
+  const counting = recorder()
+  const [hours, stepSeconds] = [1, 300]
+  for (let minute = 0; minute < 90; minute++) {
+    counting.received('ai')
+    counting.acknowledged('ai', 0.001 * minute)
+    await counting.flush()
+    const sinceMs = at.ms - HOUR_MS + stepSeconds * 1_000
+    const [rolling, whole] = [await recent({ hours, stepSeconds }), await stats({ sinceMs, stepSeconds })]
+    const inOrder = (points: typeof whole.points) => points.toSorted((one, other) => one.atMs - other.atMs)
+    expect({ ...rolling, points: inOrder(rolling.points) }).toEqual({ ...whole, points: inOrder(whole.points) })
+    at.ms += MINUTE_MS + 700
+  }
+  const [whole, ...later] = asked.filter((_, n) => n % 2 === 0)
+  expect(whole).toBeGreaterThan(HOUR_MS - 2 * stepSeconds * 1_000)
+  // Every ten minutes all is read again, as a process may have handed in numbers late.
+  expect(later.filter((ms) => ms > 3 * stepSeconds * 1_000).length).toBeLessThan(10)
 })

@@ -1,7 +1,7 @@
 import type { Configuration } from '../../domain/configuration.ts'
 import type { RunningReplica } from '../../domain/replica-registry.ts'
 import type { SendSample, SourceSetup } from '../../domain/source.ts'
-import type { ReadDay } from '../../domain/stats.ts'
+import type { ReadDay, ReadRecentStats } from '../../domain/stats.ts'
 import type { OpsListenerOptions } from '../ops/ops-listener.ts'
 
 /** What the console reads and changes: the same as the ops API. */
@@ -11,6 +11,7 @@ export type ConsolePorts = Omit<
 > & {
   readonly clock: () => number
   readonly day: ReadDay
+  readonly recentStats: ReadRecentStats
   readonly configuration: () => Configuration
   /** The processes that share the store; undefined: no other can. */
   readonly replicas: (() => Promise<readonly RunningReplica[]>) | undefined

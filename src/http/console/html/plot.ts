@@ -23,12 +23,17 @@ export interface Plot {
   readonly timesMs: readonly number[]
   readonly stepMs: number
   readonly isLog?: boolean
+  /** It stands beside a wider one, and is as high. */
+  readonly isNarrow?: boolean
   readonly written: (value: number) => string
 }
 
 const WIDTH = 380
+const NARROW_WIDTH = 304
 const LEFT = 44
+/** For the labels of lines; in a narrow plot they are short. */
 const RIGHT = 64
+const NARROW_RIGHT = 34
 const TOP = 8
 const LINES_HEIGHT = 96
 const LANE_HEIGHT = 26
@@ -51,9 +56,9 @@ function drawing(given: Plot, finding: string): Html {
   const { series, timesMs, stepMs } = given
   const lanes = series.filter(({ as }) => as === 'failures')
   const height = TOP + LINES_HEIGHT + LANE_GAP + LANE_HEIGHT + AXIS_HEIGHT
-  const x = scaleLinear([timesMs[0] ?? 0, (timesMs.at(-1) ?? 0) + stepMs], [LEFT, WIDTH - RIGHT])
+  const x = scaleLinear([timesMs[0] ?? 0, (timesMs.at(-1) ?? 0) + stepMs], [LEFT, endOf(given)])
   const name = own(`${given.id}-finding`)
-  return html`<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${name}"><title id="${name}">${own(finding)}</title><g aria-hidden="true">
+  return html`<svg viewBox="0 0 ${given.isNarrow === true ? NARROW_WIDTH : WIDTH} ${height}" role="img" aria-labelledby="${name}"><title id="${name}">${own(finding)}</title><g aria-hidden="true">
 ${lines(given, x)}
 ${lanes.map((each) => lane(each, given, x))}
 ${axis(given, x, height)}
@@ -61,9 +66,14 @@ ${hits(given, x)}
 </g></svg>`
 }
 
+/** Where the lines end. */
+const endOf = ({ isNarrow = false }: Pick<Plot, 'isNarrow'>): number =>
+  isNarrow ? NARROW_WIDTH - NARROW_RIGHT : WIDTH - RIGHT
+
 type Position = (ms: number) => number
 
-function lines({ series, timesMs, stepMs, isLog = false, written }: Plot, x: Position): Html {
+function lines({ series, timesMs, stepMs, isLog = false, isNarrow = false, written }: Plot, x: Position): Html {
+  const end = endOf({ isNarrow })
   const drawn = series.filter(({ as }) => as !== 'failures')
   const values = drawn.flatMap((each) => each.values.filter((value) => value !== undefined))
   const most = Math.max(1, ...values)
@@ -81,8 +91,8 @@ function lines({ series, timesMs, stepMs, isLog = false, written }: Plot, x: Pos
   const place = (at: number): number => x((timesMs[at] ?? 0) + stepMs / 2)
   return html`${rules.map(
     (tick) =>
-      html`<path class="grid" d="M${LEFT} ${round(y(tick))}H${WIDTH - RIGHT}"/><text x="${LEFT - 6}" y="${round(y(tick) + 4)}" text-anchor="end">${own(written(tick))}</text>`,
-  )}${drawn.map((each) => lineOf(each, place, y, bottom))}${labels(drawn, y)}`
+      html`<path class="grid" d="M${LEFT} ${round(y(tick))}H${end}"/><text x="${LEFT - 6}" y="${round(y(tick) + 4)}" text-anchor="end">${own(written(tick))}</text>`,
+  )}${drawn.map((each) => lineOf(each, place, y, bottom))}${labels(drawn, y, end)}`
 }
 
 function lineOf({ as, values }: Series, x: (at: number) => number, y: Position, bottom: number): Html {
@@ -102,14 +112,14 @@ function lineOf({ as, values }: Series, x: (at: number) => number, y: Position, 
 }
 
 /** Labels at the ends of the lines, apart from each other. */
-function labels(series: readonly Series[], y: Position): Html {
+function labels(series: readonly Series[], y: Position, end: number): Html {
   const placed = series
     .map(({ name, values }) => ({ name, at: y(values.findLast((value) => value !== undefined) ?? 0) }))
     .toSorted((one, other) => one.at - other.at)
   let last = Number.NEGATIVE_INFINITY
   return html`${placed.map(({ name, at }) => {
     last = Math.max(at, last + 12)
-    return html`<text class="lab" x="${WIDTH - RIGHT + 6}" y="${round(last + 4)}">${own(name)}</text>`
+    return html`<text class="lab" x="${end + 6}" y="${round(last + 4)}">${own(name)}</text>`
   })}`
 }
 

@@ -14,7 +14,7 @@ const PAGE_SIZE = 30
 const MAX_FIELD = 256
 
 const FIELDS = [
-  { name: 'actor', title: 'Who', hint: 'OPS_TOKEN, or a name' },
+  { name: 'actor', title: 'Who', hint: 'OPS_TOKEN, ana' },
   { name: 'action', title: 'Action', hint: 'replay.*' },
   { name: 'since', title: 'Since', hint: '2h, 2026-11-26' },
   { name: 'until', title: 'Until', hint: '2026-11-27' },

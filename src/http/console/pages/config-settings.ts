@@ -18,7 +18,7 @@ export function settingsPart({ settings, needRestart }: Configuration, visit: Vi
     ({ group }) => group,
   )
   const sources = Map.groupBy(
-    shown.filter(({ source }) => source !== undefined),
+    settings.filter(({ source }) => source !== undefined),
     ({ source = '' }) => source,
   )
   const tab = (title: string, path: string, isCurrent: boolean): Html =>
@@ -27,9 +27,9 @@ export function settingsPart({ settings, needRestart }: Configuration, visit: Vi
 ${shown.length === 0 ? html`<div class="card pad"><p>Nothing is set: every setting has its default.</p></div>` : NOTHING}
 ${[...groups].map(
   ([group, these]) =>
-    html`<section aria-labelledby="${own(idOf(group))}"><h3 id="${own(idOf(group))}">${own(group)}</h3>${tableOf(group, these, needRestart, visit)}${group === 'Sources' ? sourcesOf(sources, needRestart, visit) : NOTHING}</section>`,
+    html`<section aria-labelledby="${own(idOf(group))}"><h3 id="${own(idOf(group))}">${own(group)}</h3>${tableOf(group, these, needRestart, visit)}${group === 'Sources' ? sourcesOf(sources, isOnlySet, needRestart, visit) : NOTHING}</section>`,
 )}
-${groups.has('Sources') ? NOTHING : sourcesOf(sources, needRestart, visit)}`
+${groups.has('Sources') ? NOTHING : sourcesOf(sources, isOnlySet, needRestart, visit)}`
 }
 
 const CURRENT = html` aria-current="true"`
@@ -38,16 +38,16 @@ const idOf = (group: string): string => `group-${group.toLowerCase().replaceAll(
 
 function sourcesOf(
   sources: ReadonlyMap<string, readonly SettingInForce[]>,
+  isOnlySet: boolean,
   needRestart: readonly string[],
   visit: Visit,
 ): Html {
   const more = sources.size - MAX_SOURCES
-  return html`${[...sources]
-    .slice(0, MAX_SOURCES)
-    .map(
-      ([source, settings]) =>
-        html`<details class="fold" id="settings-of-${own(source)}"><summary>Source <b>${show(source, 64)}</b>: ${own(counted(settings.filter(({ from }) => from !== 'default').length, 'setting'))} set</summary>${tableOf(`Source ${source}`, settings, needRestart, visit)}</details>`,
-    )}${more > 0 ? html`<p class="small muted">${own(counted(more, 'source'))} more.</p>` : NOTHING}`
+  const listed = [...sources].slice(0, MAX_SOURCES).map(([source, settings]) => {
+    const set = settings.filter(({ from }) => from !== 'default')
+    return html`<details class="fold" id="settings-of-${own(source)}"><summary>Source <b>${show(source, 64)}</b>: ${own(counted(set.length, 'setting'))} set</summary>${tableOf(`Source ${source}`, isOnlySet ? set : settings, needRestart, visit)}</details>`
+  })
+  return html`${listed}${more > 0 ? html`<p class="small muted">${own(counted(more, 'source'))} more.</p>` : NOTHING}`
 }
 
 const tableOf = (

@@ -143,6 +143,7 @@ function timesPlot(
     id,
     title,
     isLog,
+    isNarrow: true,
     scale: isLog ? 'log scale' : 'milliseconds',
     finding:
       p99Ms === undefined

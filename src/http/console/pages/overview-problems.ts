@@ -44,7 +44,12 @@ function problemOf(problem: Problem, isFirst: boolean, nowMs: number): Html {
     ...(lastMs === undefined ? [] : [html`last ${ago(lastMs, nowMs)}`]),
     ...(cause === undefined
       ? []
-      : [show(name === 'dead_letters' ? withoutMarks(cause) : cause.replaceAll('_', ' '), 200)]),
+      : [
+          show(
+            name === 'dead_letters' ? withoutMarks(cause) : name === 'refusals' ? cause.replaceAll('_', ' ') : cause,
+            200,
+          ),
+        ]),
     ...(handler !== undefined && source !== undefined ? [html`from ${show(source, 60)}`] : []),
   ]
   const { path, words } = mendingOf(problem)

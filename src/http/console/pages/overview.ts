@@ -54,11 +54,9 @@ interface Seen {
 
 async function read(options: ConsolePorts, range: Range): Promise<Seen> {
   const nowMs = options.clock()
-  const { hours, stepSeconds } = RANGES[range]
-  const sinceMs = nowMs - hours * 3_600_000 + stepSeconds * 1_000
   const [status, stats, day, dead, lastEvents, replicas] = await Promise.all([
     options.status(),
-    inTime(options.stats({ sinceMs, stepSeconds })),
+    inTime(options.recentStats(RANGES[range])),
     inTime(options.day()),
     inTime(options.deadCauses({}).then(deadByHandler)),
     inTime(lastEventsOf(options)),
@@ -88,10 +86,13 @@ const overview = (
 ): Html => html`
 <div class="head"><div><h1>${headline(status)}</h1><p>As of ${dated(nowMs)}</p></div>${live('Live, every 5 s')}${isAsking(range, nowMs)}</div>
 ${problems(status, nowMs)}
+${status.lastEventAtMs === undefined && stats?.total.received === 0 ? FIRST_STEPS : NOTHING}
 ${numbers(range, stats, status, nowMs)}
 <div class="two">${sourceTable({ names: options.sources().map(({ name }) => name), lastEventAtMs: (source) => options.sourceHealth(source).lastWebhookAtMs ?? lastEvents?.get(source), status, day, nowMs })}
 ${handlerTable({ names: options.handlers().map(({ name }) => name), status, day, dead })}</div>
 ${replicas === undefined || replicas.length < 2 ? NOTHING : replicaTable(replicas, nowMs)}`
+
+const FIRST_STEPS = html`<p class="note">No event has come yet. <a href="/console/sources">Give a provider the URL of a source</a>, or send yourself a first event with <code>holdfast send</code>.</p>`
 
 function headline({ problems: all, role, store, lastEventAtMs, atMs }: ServiceStatus): Html {
   const isReceiving = store.faults.length === 0 && !all.some(({ problem }) => problem === 'routes_unknown')

@@ -79,7 +79,7 @@ function pageOf(seen: Seen, visit: Visit): Html {
 <p class="says">${verdict(task, nowMs)}</p></div>
 <div class="story"><section class="card" aria-labelledby="story"><div class="title"><h2 id="story">What happened</h2></div><ol class="line">${momentsOf(seen, nowMs).map((each) => lineOf(each, nowMs))}</ol></section>
 <div class="stack"><dl class="card pad kv"><dt>Source</dt><dd><a href="/console/sources/${own(encodeURIComponent(source))}">${show(source, 60)}</a></dd><dt>Provider says</dt><dd>${task.providerStatus === null ? html`–` : show(task.providerStatus, 120)}</dd><dt>Asked</dt><dd>${own(task.polls === 0 ? 'not yet' : times(task.polls))}</dd>${task.lastError === null ? NOTHING : html`<dt>Last error</dt><dd class="warn">${show(task.lastError, 600)}</dd>`}<dt>Uid</dt><dd class="mono">${own(uid)}</dd></dl>
-${metadata === null ? NOTHING : html`<section class="card" aria-labelledby="metadata"><div class="title"><h2 id="metadata">Metadata</h2></div><pre class="trace raw" tabindex="0" role="region" aria-label="Metadata">${linesOf(JSON.stringify(metadata, null, 2))}</pre></section>`}</div></div>`
+${metadata === null ? NOTHING : html`<section class="card" aria-labelledby="metadata"><div class="title"><h2 id="metadata">Metadata</h2></div><pre class="trace raw" tabindex="0" role="region" aria-label="Metadata as JSON">${linesOf(JSON.stringify(metadata, null, 2))}</pre></section>`}</div></div>`
 }
 
 const isAsking = (task: Task, nowMs: number): Html =>
