@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { expect, onTestFinished } from 'vitest'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { StatsRecorder } from '../../src/monitoring/stats-recorder.ts'
 import { openStore } from '../../src/storage/open.ts'
+import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts'
 import type { LocalOptions } from '../support/local-service.ts'
 import { memoryDirectory } from '../support/sqlite/store.ts'
 import { type Scene, startScene } from './scene.ts'
@@ -19,10 +21,12 @@ const SOURCES = {
   github: { noon: 120, silent: 130 },
 }
 
-const SECRETS = {
+const SETTINGS = {
   SOURCES: Object.keys(SOURCES).join(','),
   SOURCE_STRIPE_SECRET: 'whsec_bmlnaHQtc2VjcmV0LW9mLXN0cmlwZS0wMDAwMDE=',
   SOURCE_GITHUB_SECRET: 'night-secret-of-github-000001',
+  SOURCE_GITHUB_EXPECT_EVERY: '1h',
+  SOURCE_STRIPE_KEYS: 'data.object.customer',
   PUBLIC_URL: 'https://hooks.example.com',
 }
 
@@ -32,7 +36,12 @@ const SECRETS = {
  */
 export async function startNight({ directory = memoryDirectory(), ...options }: LocalOptions = {}): Promise<Scene> {
   await seedDay(`file:${join(directory, 'holdfast.db')}`)
-  const scene = await startScene(SECRETS, { directory, ...options })
+  const provider = await startFakeProvider()
+  onTestFinished(() => provider.close())
+  const scene = await startScene(
+    { ...SETTINGS, SOURCE_AI_API_URL: provider.url },
+    { directory, tuning: { monitorMs: 100 }, ...options },
+  )
   scene.breakBilling()
   for (let number = 0; number < 14; number++) {
     await scene.send('invoice.paid', invoice(number))
@@ -46,7 +55,24 @@ export async function startNight({ directory = memoryDirectory(), ...options }: 
   await scene.post('/v1/handlers/crm-sync/pause', { reason: 'CRM maintenance until 06:00' })
   for (let number = 14; number < 40; number++) await scene.send('report.due', { report: number })
   await Promise.all(Array.from({ length: 60 }, async () => fetch(`${scene.publicUrl}/v1/webhooks/stripe`, refused())))
+  await waitForTasks(scene, provider)
+  await expect
+    .poll(async () => (await scene.api('/v1/status')).problems.map(({ problem }: { problem: string }) => problem))
+    .toEqual(expect.arrayContaining(['dead_letters', 'refusals', 'source_silent', 'handler_paused']))
   return scene
+}
+
+/** One that has ended by a poll, one that has been polled and is not done, and two whose webhooks may still come. */
+async function waitForTasks(scene: Scene, provider: FakeProvider): Promise<void> {
+  const track = async (taskId: string, maxWaitMs: number) =>
+    scene.post('/v1/tasks', { source: 'ai', task_id: taskId, max_wait_ms: maxWaitMs })
+  for (const taskId of ['task_harbour', 'task_storm', 'task_lighthouse', 'task_anchor']) provider.create(taskId)
+  provider.finish('task_lighthouse', 'completed')
+  for (const taskId of ['task_harbour', 'task_storm']) await track(taskId, 3_600_000)
+  await track('task_lighthouse', 0)
+  await track('task_anchor', 0)
+  await expect.poll(() => scene.api('/v1/tasks/ai/task_lighthouse')).toMatchObject({ status: 'completed' })
+  await expect.poll(() => provider.seen.polls.get('task_anchor')).toBeGreaterThan(0)
 }
 
 const invoice = (number: number) => ({
@@ -87,6 +113,7 @@ async function seedDay(databaseUrl: string): Promise<void> {
     const light = 0.25 + 0.75 * Math.max(0, Math.sin(((hour - 5) / 18) * Math.PI)) * (1 + 0.2 * Math.sin(nowMs / 1e6))
     for (const [source, { noon, silent }] of Object.entries(SOURCES))
       if (endMs - nowMs > silent * MINUTE_MS) countMinute(recorder, source, Math.round((noon / 60) * light))
+    recorder.present() // notes that the service ran in this minute
     if (nowMs % (10 * MINUTE_MS) < MINUTE_MS) await writeWith(recorder, store, nowMs)
   }
   await writeWith(recorder, store, nowMs)
