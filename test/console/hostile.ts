@@ -95,7 +95,8 @@ async function seed(databaseUrl: string): Promise<number> {
 async function hostileProvider(): Promise<string> {
   const server = createServer(({ url }, answer) => {
     if (url?.includes('fails') === true) answer.writeHead(500, ALL_HOSTILE.replaceAll(/[^ -~]/g, ''))
-    answer.end(JSON.stringify({ status: ALL_HOSTILE, error: ALL_HOSTILE, message: ALL_HOSTILE }))
+    const webhooks = [{ id: HOSTILE[1], url: HOSTILE[4], events: [...HOSTILE, UNSEEN], active: true }]
+    answer.end(JSON.stringify({ status: ALL_HOSTILE, error: ALL_HOSTILE, message: ALL_HOSTILE, webhooks }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())

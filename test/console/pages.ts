@@ -6,15 +6,15 @@ interface Finding {
   readonly perKind?: number
   /** Called while the page is open. */
   readonly onPage?: (path: string) => Promise<void>
-  /** Whether a page may be away, as that of a task which is not known. */
-  readonly mayBeAway?: boolean
+  /** Whether a page may answer with this status; only 200 unless given. */
+  readonly isFine?: (status: number) => boolean
 }
 
-/** The pages of the console, found by following its own links from the overview. Fails if one of them does not answer 200. */
+/** The pages of the console, found by following its own links from the overview. Fails if one of them answers otherwise than with 200. */
 export async function findPages(
   page: Page,
   opsUrl: string,
-  { perKind = 1, onPage, mayBeAway = false }: Finding = {},
+  { perKind = 1, onPage, isFine = (status) => status === 200 }: Finding = {},
 ): Promise<readonly string[]> {
   const waiting = ['/console', '/console/sign-in', '/console/preferences']
   const seen = new Map<string, number>()
@@ -25,8 +25,8 @@ export async function findPages(
     if (count >= perKind || found.includes(path)) continue
     seen.set(kind, count + 1)
     const answer = await page.goto(`${opsUrl}${path}`)
-    const status = mayBeAway && answer?.status() === 404 ? 200 : answer?.status()
-    expect({ path, status }).toEqual({ path, status: 200 })
+    const status = answer?.status() ?? 0
+    expect({ path, status, isFine: isFine(status) }).toEqual({ path, status, isFine: true })
     if (answer?.headers()['content-type']?.startsWith('text/html') !== true) continue
     found.push(path)
     await onPage?.(path)

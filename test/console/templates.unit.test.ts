@@ -23,7 +23,7 @@ const FORBIDDEN = {
   'a style in the page': /<style/,
   'a script in the page': /<script(?! src="\$\{own\(assetUrl\('[\w.-]+'\)\)\}" defer><\/script>)/,
   'a URL that is a script': /javascript:/,
-  'an attribute without double quotes': /(?<![,;])\s[\w:-]+='?\$\{/,
+  'an attribute without double quotes': /<[a-z]+(?:[^<>`]|=>)*\s[\w:-]+='?\$\{/,
   'a part of a tag or of its name': /<\/?\$\{/,
   'text of others in what htmx obeys': /hx-[a-z:-]+="[^"]*\$\{(?!own\()/,
   'a page of another site in a frame': /<(?:iframe|object|embed|base)/,
