@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import { openStore } from '../../src/storage/open.ts'
@@ -24,8 +24,11 @@ export async function startHostile(): Promise<Scene> {
     },
     { directory },
   )
-  await scene.settled(dead)
+  // Only events that can be read again reach their handler, whose errors are hostile.
+  for (const at of HOSTILE.keys()) await scene.send(HOSTILE[at] ?? '', { [hostile(at)]: hostile(at + 1) })
+  await scene.settled(dead + HOSTILE.length)
   await askHostile(scene)
+  await expectHostile(scene)
   return scene
 }
 
@@ -96,7 +99,7 @@ async function hostileProvider(): Promise<string> {
   const server = createServer(({ url }, answer) => {
     if (url?.includes('fails') === true) answer.writeHead(500, ALL_HOSTILE.replaceAll(/[^ -~]/g, ''))
     const webhooks = [{ id: HOSTILE[1], url: HOSTILE[4], events: [...HOSTILE, UNSEEN], active: true }]
-    answer.end(JSON.stringify({ status: ALL_HOSTILE, error: ALL_HOSTILE, message: ALL_HOSTILE, webhooks }))
+    answer.end(JSON.stringify({ status: HOSTILE_NAME, error: ALL_HOSTILE, message: ALL_HOSTILE, webhooks }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
@@ -117,4 +120,16 @@ async function askHostile(scene: Scene): Promise<void> {
   await scene.post('/v1/sources/ai/pause', { reason: UNSEEN.replace('\0', '') }, headers)
   await scene.post('/v1/replays', { filter: { type: HOSTILE[1], q: HOSTILE[0] }, handler: 'quiet' }, headers)
   await scene.post('/v1/replays', { filter: { contains: HOSTILE[0], source: 'shop' }, handler: 'quiet' }, headers)
+}
+
+/** What was to be hostile is so: a test of pages without it would prove nothing. */
+async function expectHostile({ api }: Pick<Scene, 'api'>): Promise<void> {
+  const [tasks, dead, replays, audit] = await Promise.all(
+    ['/v1/tasks', '/v1/deliveries?state=dead', '/v1/replays', '/v1/audit'].map(async (path) => (await api(path)).items),
+  )
+  expect(tasks.map(({ provider_status }: { provider_status: string }) => provider_status)).toContain(HOSTILE_NAME)
+  expect(JSON.stringify(tasks)).toContain('last_error":"')
+  expect(dead.some(({ last_error }: { last_error: string }) => last_error.includes(HOSTILE[0]))).toBe(true)
+  expect(replays.length).toBe(2)
+  expect(audit.length).toBeGreaterThan(9)
 }

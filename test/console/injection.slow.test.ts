@@ -74,7 +74,18 @@ test('text from outside is inert and legible on every page of the console', asyn
   expect(parts.size).toBeGreaterThan(0)
   for (const file of files) await expectInertFile(page, `${scene.opsUrl}${file}`)
   await expectLegible(page, scene)
+  await expectStack(page, scene)
 })
+
+/** The stack of a hostile error is there to read. */
+async function expectStack(page: Page, scene: Scene): Promise<void> {
+  const { items } = await scene.api(`/v1/deliveries?state=dead`)
+  const { event_uid } = items.find(({ last_error }: { last_error: string }) => last_error.includes(HOSTILE[0]))
+  await page.goto(`${scene.opsUrl}/console/events/${event_uid}`)
+  const text = await page.locator('main').innerText()
+  expect(text).toContain(HOSTILE[0])
+  expect(text).toContain('hit(7)')
+}
 
 /** Hostile text stands in the page as it is, and what cannot be seen by its name. */
 async function expectLegible(page: Page, scene: Scene): Promise<void> {
