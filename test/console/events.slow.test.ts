@@ -127,11 +127,28 @@ describe('the list of events', () => {
     await page.waitForURL(/\/console\/dead$/)
   })
 
+  test('is walked by keys also from event to event', async () => {
+    const page = await openLive()
+    const ids = await rows(page).evaluateAll((all) => all.map(({ id }) => id.slice(2)))
+    await page.keyboard.press('j')
+    for (const [key, id] of [
+      ['Enter', ids[0]],
+      ['j', ids[1]],
+      ['j', ids[2]],
+      ['k', ids[1]],
+    ] as const) {
+      await page.keyboard.press(key)
+      await page.waitForURL((url) => url.pathname.endsWith(`/${id}`))
+    }
+    await page.keyboard.press('Escape')
+    await page.waitForURL(/\/console\/events\?/)
+  })
+
   test('leads by r to a replay of what is selected, and by a to one of all that match', async () => {
     const page = await openLive('bicycle')
     await page.keyboard.press('j')
     await page.keyboard.press('r')
-    await page.waitForURL(/\/console\/replay\?uid=[\da-f-]+$/)
+    await page.waitForURL(/\/console\/replay\?of=selection&uid=[\da-f-]+$/)
     await page.goBack()
     await page.keyboard.press('a')
     await page.waitForURL(/\/console\/replay\?q=bicycle%20until%3A/)
@@ -169,6 +186,6 @@ describe('the list of events', () => {
     await page.locator('tbody input').nth(0).check()
     await page.locator('tbody input').nth(2).check()
     await page.getByRole('button', { name: 'Replay…' }).click()
-    await page.waitForURL(/\/console\/replay\?uid=[\da-f-]+&uid=[\da-f-]+$/)
+    await page.waitForURL(/\/console\/replay\?of=selection&uid=[\da-f-]+&uid=[\da-f-]+$/)
   })
 })

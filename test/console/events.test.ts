@@ -98,6 +98,7 @@ test('what is selected is confirmed elsewhere, and all that match are a search t
   const { text } = await find('outcome:dead since:2h')
   expect(text).toMatch(/<form method="get" action="\/console\/replay"[^>]*>/)
   expect(text.match(/<input type="checkbox" name="uid"/g)).toHaveLength(1)
+  expect((await page('/replay?of=selection')).status).toBe(400)
   const frozen = encodeURIComponent(
     `outcome:dead since:${new Date(NOW_MS - 7_200_000).toISOString()} until:${new Date(NOW_MS).toISOString()}`,
   )

@@ -77,7 +77,9 @@ export function list(found: Found): Html {
 
 /** What is selected is asked for on a page of its own, which says how many and what will happen. */
 const form = ({ mayChange }: Visit, content: Html): Html =>
-  mayChange ? html`<form method="get" action="/console/replay" id="selection">${content}</form>` : content
+  mayChange
+    ? html`<form method="get" action="/console/replay" id="selection"><input type="hidden" name="of" value="selection">${content}</form>`
+    : content
 
 const SELECTION: Column<EventSummary> = {
   title: 'Select',
@@ -98,12 +100,8 @@ function bulk({ words, filter, visit, cursor }: Found): Html {
 
 /** With the search, so that the page of the event leads to the next one. */
 function link({ uid, type }: EventSummary, { words, cursor }: Found): Html {
-  const params = new URLSearchParams()
-  const text = queryOf(words)
-  if (text !== '') params.set('q', text)
-  if (cursor !== undefined) params.set('cursor', cursor)
-  const search = params.size === 0 ? '' : `?${params.toString()}`
-  return html`<a class="row" href="/console/events/${own(uid)}${own(search)}" id="l-${own(uid)}">${show(type, 80)}</a>`
+  const params = new URLSearchParams({ q: queryOf(words), ...(cursor !== undefined && { cursor }) })
+  return html`<a class="row" href="/console/events/${own(uid)}?${own(params.toString())}" id="l-${own(uid)}">${show(type, 80)}</a>`
 }
 
 /** What became of it, in a line: an error first. */

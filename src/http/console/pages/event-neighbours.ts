@@ -18,13 +18,10 @@ const PAGE_SIZE = 50
 /** A search in payloads may take seconds: the page does not wait for it. */
 const TIMEOUT_MS = 150
 
-/** The search by which a page was reached, for the links and forms on it; empty: none. */
+/** The search by which a page was reached, for the links and forms on it; empty: none. A search for everything has no words. */
 export function searchOf(query: URLSearchParams | undefined): string {
-  const kept = ['q', 'cursor'].flatMap((name) => {
-    const value = query?.get(name) ?? ''
-    return value === '' ? [] : [[name, value]]
-  })
-  return new URLSearchParams(kept).toString()
+  const [q, cursor] = [query?.get('q') ?? undefined, query?.get('cursor') || undefined]
+  return new URLSearchParams({ ...(q !== undefined && { q }), ...(cursor !== undefined && { cursor }) }).toString()
 }
 
 interface Event {

@@ -10,7 +10,7 @@ import { capped, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { Recent, within } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
-import { filterOfWords, type SearchWord, wordsIn } from '../search-words.ts'
+import { filterOfWords, queryOf, type SearchWord, wordsIn } from '../search-words.ts'
 import { type Found, list, listUrl, wordOfOutcome } from './event-list.ts'
 import { fewerWords } from './fewer-words.ts'
 import { registerSuggestions } from './suggest.ts'
@@ -18,6 +18,8 @@ import { registerSuggestions } from './suggest.ts'
 const PAGE_SIZE = 30
 /** Counts that take longer are left out of the page. */
 const COUNT_MS = 150
+/** How old the counts of a search may be, as one goes from outcome to outcome. */
+const COUNTS_MS = 2_000
 /** How old a list may be that a page fetches again, and how many different ones are kept. */
 const LIST_MS = 1_000
 const MAX_LISTS = 64
@@ -25,15 +27,12 @@ const MAX_LISTS = 64
 export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): void {
   const { store } = ports
   const lists = new Recent<Html>(LIST_MS, MAX_LISTS)
-
-  const asked = ({ query, nowMs }: Visit) => {
-    const words = wordsIn(query.get('q') ?? '')
-    return { words, filter: filterOfWords(words, nowMs) }
-  }
+  const counts = new Recent<OutcomeCounts>(COUNTS_MS, MAX_LISTS)
 
   async function find(visit: Visit): Promise<Found> {
     const { query, nowMs } = visit
-    const { words, filter } = asked(visit)
+    const words = wordsIn(query.get('q') ?? '')
+    const filter = filterOfWords(words, nowMs)
     const cursor = query.get('cursor') || undefined
     const page = await store.events(filter, { limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) })
     const isEmpty = page.items.length === 0 && page.nextCursor === undefined && cursor === undefined
@@ -45,21 +44,25 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
   }
 
   /** Undefined: it is not known in the time of a page. */
-  const countsOf = async (filter: EventFilter): Promise<OutcomeCounts | undefined> => {
+  async function countsOf({ words, filter }: Found): Promise<OutcomeCounts | undefined> {
     const { outcome: _, contains, match, ...others } = filter
     if (contains !== undefined || match !== undefined) return undefined
-    return within(COUNT_MS, store.facets.countByOutcome(others))
+    const key = queryOf(words.filter(({ field }) => field !== 'outcome'))
+    return within(
+      COUNT_MS,
+      counts.of(key, () => store.facets.countByOutcome(others)),
+    )
   }
 
   routes.page('/events', async (visit): Promise<Page> => {
     const text = visit.query.get('q') ?? ''
     try {
-      const { filter } = asked(visit)
-      const [found, counts] = await Promise.all([find(visit), countsOf(filter)])
+      const found = await find(visit)
       return {
         section: 'events',
         title: text === '' ? 'Events' : `${text} · Events`,
-        content: events(found, text, counts),
+        // A count takes longer than all the rest, which must not wait for it.
+        content: events(found, text, await countsOf(found)),
       }
     } catch (error) {
       if (!isHoldfastError(error, 'invalid_request')) throw error

@@ -47,6 +47,9 @@ export function meantBy(valuesOf: (name: string) => readonly string[], nowMs: nu
   const uids = [...new Set(valuesOf('uid'))]
   if (uids.length > MAX_SELECTED)
     throw new HoldfastError('invalid_request', `select ${MAX_SELECTED} events at most, or take all that match`)
+  // The form of a list says so: without a selection it must not mean all.
+  if (uids.length === 0 && one('of') === 'selection')
+    throw new HoldfastError('invalid_request', 'no event is selected: go back, and select some')
   if (!uids.every(isUid)) throw new HoldfastError('invalid_request', 'a selected event has no valid uid')
   const atMs = Number(one('at') ?? nowMs)
   if (!Number.isSafeInteger(atMs) || atMs > nowMs + MAX_AGE_MS)
