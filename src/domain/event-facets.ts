@@ -9,6 +9,18 @@ export const MAX_SUGGESTED = 20
 /** Deliveries of all events together that `deliveriesOf` reads. */
 export const MAX_DELIVERIES_OF = 512
 
+/** Waiting deliveries that are counted of one handler. */
+export const MAX_WAITING_COUNTED = 1_000
+
+/** The deliveries of one handler that are not done. */
+export interface Waiting {
+  readonly handler: string
+  /** Those that are pending, of `MAX_WAITING_COUNTED` at most; `more`: there are more. */
+  readonly pending: CappedCount
+  /** Since when the oldest of those that are due has been due; undefined: none is due. */
+  readonly dueSinceMs: number | undefined
+}
+
 /** `more`: there may be more events than were counted. */
 export interface CappedCount {
   readonly count: number
@@ -27,6 +39,23 @@ export interface EventFacets {
   countByOutcome(filter: EventFilter): Promise<OutcomeCounts>
   /** Names of sources or types that stored events have, in order, at most `MAX_SUGGESTED`. */
   namesWith(field: 'source' | 'type', prefix: string): Promise<readonly string[]>
+  /** What waits for each of these handlers (some tens of them), in their order, also if nothing does. */
+  waiting(handlers: readonly string[]): Promise<readonly Waiting[]>
+}
+
+/** Blocked deliveries wait for their turn, and count as pending. */
+export function waitingOf(row: {
+  readonly handler: string
+  readonly pending: number
+  readonly blocked: number
+  readonly dueSinceMs: number | undefined
+}): Waiting {
+  const count = Number(row.pending) + Number(row.blocked)
+  return {
+    handler: row.handler,
+    pending: { count: Math.min(count, MAX_WAITING_COUNTED), more: count > MAX_WAITING_COUNTED },
+    dueSinceMs: row.dueSinceMs,
+  }
 }
 
 export function checkCountedFilter({ contains, match, outcome }: EventFilter): void {

@@ -55,6 +55,23 @@ export function describePauses({ store, now, pass }: Fixture): void {
     await expectOldest(START_MS - 70)
   })
 
+  test('`waiting` tells of each handler how many deliveries wait, in their turn too, and since when the oldest has been due', async () => {
+    const orderKeys = { ordered: 7 }
+    await append({ receivedAtMs: START_MS - 70, handlers: ['busy', 'ordered'], orderKeys })
+    await append({ receivedAtMs: START_MS - 30, handlers: ['busy', 'ordered'], orderKeys })
+    await append({ receivedAtMs: START_MS - 20, handlers: ['later'] })
+    const { work } = await store().claim(claimRequest({ handlers: [{ name: 'later', limit: 1 }] }))
+    await store().settle(work.map((each) => settlement(each, { verdict: 'retry', dueAtMs: now() + 60_000 })))
+    await store().pauses.pause({ kind: 'handler', name: 'busy', by: 'alice' })
+    const one = (count: number) => ({ count, more: false })
+    expect(await store().facets.waiting(['idle', 'ordered', 'busy', 'later'])).toEqual([
+      { handler: 'idle', pending: one(0), dueSinceMs: undefined },
+      { handler: 'ordered', pending: one(2), dueSinceMs: START_MS - 70 },
+      { handler: 'busy', pending: one(2), dueSinceMs: START_MS - 70 },
+      { handler: 'later', pending: one(1), dueSinceMs: undefined },
+    ])
+  })
+
   test('`counts` names the handlers with pending deliveries that are not among those that run', async () => {
     await append({ receivedAtMs: START_MS - 30, handlers: ['renamed', 'runs', 'gone'] })
     expect(await store().counts()).not.toHaveProperty('unserved')

@@ -5,11 +5,14 @@ import {
   MAX_COUNTED,
   MAX_DELIVERIES_OF,
   MAX_SUGGESTED,
+  MAX_WAITING_COUNTED,
+  waitingOf,
 } from '../../domain/event-facets.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
 import { type DeliveryOfEvent, deliverySummaryOf, MAX_DELIVERIES_PER_EVENT } from '../shared/deliveries.ts'
 import { type Condition, MAX_DELIVERIES_READ } from '../shared/list-pages.ts'
 import { DRIVEN_APART, END_OF_KEYS, OUTCOME_RANK } from '../shared/outcomes.ts'
+import type { DatabaseClock } from './clock.ts'
 import { type Connections, select, type Value } from './connections.ts'
 import { escapeText, isUuid } from './escape-text.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
@@ -46,8 +49,41 @@ const DELIVERIES = {
       WHERE key BETWEEN e.key * ${MAX_DELIVERIES_PER_EVENT} AND e.key * ${MAX_DELIVERIES_PER_EVENT} + ${MAX_DELIVERIES_PER_EVENT - 1} ORDER BY key LIMIT ${MAX_DELIVERIES_OF}
     ) AS d WHERE e.uid = ANY ($1::uuid[]) LIMIT ${MAX_DELIVERIES_OF}`,
 }
+const COUNTED = MAX_WAITING_COUNTED + 1
+const oldest = (isolated: boolean): string => `(
+  SELECT q.due_at FROM delivery AS q WHERE q.state = 'pending' AND q.handler = h.name AND q.isolated = ${isolated}
+  ORDER BY q.due_at, q.key LIMIT 1
+)`
+/** Times by this process's clock. */
+const WAITING = {
+  name: 'waiting',
+  text: `
+    SELECT h.name AS handler, p.n AS pending, b.n AS blocked, clock_1($2) AS now, least(${oldest(false)}, ${oldest(true)}) AS due_at
+    FROM unnest($1::text[]) WITH ORDINALITY AS h (name, at)
+    CROSS JOIN LATERAL (
+      SELECT count(*)::integer AS n FROM (
+        SELECT FROM delivery AS q WHERE q.state = 'pending' AND q.handler = h.name LIMIT ${COUNTED}
+      ) AS counted
+    ) AS p
+    CROSS JOIN LATERAL (
+      SELECT count(*) FILTER (WHERE counted.state IN ('blocked', 'unplaced'))::integer AS n FROM (
+        SELECT q.state FROM delivery AS q
+        WHERE q.order_key IS NOT NULL AND q.state IN ('pending', 'running', 'blocked', 'unplaced') AND q.handler = h.name
+        LIMIT ${COUNTED}
+      ) AS counted
+    ) AS b
+    ORDER BY h.at`,
+}
 
-export function createEventFacets(connections: Connections, operations: Operations): EventFacets {
+type WaitingRow = Readonly<{
+  handler: string
+  pending: number
+  blocked: number
+  now: number
+  due_at: number | null
+}>
+
+export function createEventFacets(connections: Connections, clock: DatabaseClock, operations: Operations): EventFacets {
   const byOutcome = createSearchOutcomes(connections)
   const sourcesFrom = async (prefix: string): Promise<readonly string[]> =>
     (await connections.run<{ name: string }>('read', SOURCES, [prefix])).map(({ name }) => name)
@@ -99,6 +135,18 @@ export function createEventFacets(connections: Connections, operations: Operatio
       }
       const rows = await connections.run<{ name: string }>('read', TYPES, [text, await sourcesFrom('')])
       return rows.map(({ name }) => name)
+    }),
+
+    waiting: operations.while(async (handlers: readonly string[]) => {
+      const rows = await connections.run<WaitingRow>('read', WAITING, [handlers.map(escapeText), clock.givenMs()])
+      return rows.map(({ pending, blocked, now, due_at: dueAt }, at) =>
+        waitingOf({
+          handler: handlers[at] ?? '',
+          pending,
+          blocked,
+          dueSinceMs: dueAt === null || dueAt > now ? undefined : clock.localMs() + dueAt - now,
+        }),
+      )
     }),
   }
 }

@@ -105,7 +105,7 @@ export function createStore(parts: Parts): OpenStore {
     ...retentionStoreOf(core),
     ...statStoreOf(core),
     replayJobs: callReplayJobs(core),
-    facets: createEventFacets(connections, operations),
+    facets: createEventFacets(connections, clock, operations),
     payloadIndex: portOf(index, operations),
     audit: createAuditStore(connections, clock.givenMs, operations),
     pauses: createPauseStore(connections, clock.givenMs, operations),

@@ -24,6 +24,7 @@ export const callEventFacets = (threads: StoreThreads): EventFacets => ({
   deliveriesOf: async (uids) => threads.refusing() ?? threads.reads.call('deliveriesOf', uids),
   countByOutcome: async (filter) => threads.refusing() ?? threads.reads.call('countByOutcome', filter),
   namesWith: async (field, prefix) => threads.refusing() ?? threads.reads.call('namesWith', field, prefix),
+  waiting: async (handlers) => threads.refusing() ?? threads.reads.call('waiting', handlers, threads.clock()),
 })
 
 /** Lists events. A search that has to read many bodies runs in the thread for scans. */

@@ -6,12 +6,16 @@ import {
   MAX_COUNTED,
   MAX_DELIVERIES_OF,
   MAX_SUGGESTED,
+  MAX_WAITING_COUNTED,
   type OutcomeCounts,
+  type Waiting,
+  waitingOf,
 } from '../../domain/event-facets.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
 import { type DeliveryOfEvent, deliverySummaryOf, MAX_DELIVERIES_PER_EVENT } from '../shared/deliveries.ts'
 import { MAX_DELIVERIES_READ } from '../shared/list-pages.ts'
 import { DRIVEN_APART, END_OF_KEYS, OUTCOME_RANK } from '../shared/outcomes.ts'
+import { IS_OPEN_IN_ORDER } from './delivery-order.ts'
 import { unlessDamaged } from './errors.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 import { prepareSearchOutcomes } from './search-outcomes.ts'
@@ -37,6 +41,19 @@ const DELIVERIES = `
   FROM json_each(?) AS j CROSS JOIN event AS e ON e.uid = j.value
   CROSS JOIN delivery AS d ON d.key BETWEEN e.key * ${MAX_DELIVERIES_PER_EVENT} AND e.key * ${MAX_DELIVERIES_PER_EVENT} + ${MAX_DELIVERIES_PER_EVENT - 1}
   LIMIT ${MAX_DELIVERIES_OF}`
+const COUNTED = MAX_WAITING_COUNTED + 1
+const OLDEST = "SELECT min(due_at) FROM delivery WHERE state = 'pending' AND handler = h.value AND isolated"
+const WAITING = `
+  SELECT h.value AS handler, (
+    SELECT count(*) FROM (
+      SELECT 1 FROM delivery INDEXED BY delivery_pending WHERE state = 'pending' AND handler = h.value LIMIT ${COUNTED}
+    )
+  ) AS pending, (
+    SELECT count(*) FILTER (WHERE state = 'blocked') FROM (
+      SELECT state FROM delivery INDEXED BY delivery_order WHERE ${IS_OPEN_IN_ORDER} AND handler = h.value LIMIT ${COUNTED}
+    )
+  ) AS blocked, (${OLDEST} = 0) AS due_shared, (${OLDEST} = 1) AS due_isolated
+  FROM json_each(?) AS h ORDER BY h.key`
 /** Sources whose types are looked up. */
 const MAX_SOURCES = 256
 
@@ -46,6 +63,7 @@ export function prepareEventFacets(db: DatabaseSync) {
   const sources = db.prepare(`${SOURCES} LIMIT ${MAX_SOURCES}`)
   const types = db.prepare(TYPES)
   const deliveries = db.prepare(DELIVERIES)
+  const waiting = db.prepare(WAITING)
 
   return {
     deliveriesOf(uids: readonly string[]): readonly DeliverySummary[] {
@@ -89,6 +107,18 @@ export function prepareEventFacets(db: DatabaseSync) {
           : types.all(prefix, JSON.stringify(sources.all('').map(({ name }) => name)))
       const names = rows.map(({ name }) => String(name))
       return names.filter((name) => name.startsWith(prefix)).slice(0, MAX_SUGGESTED)
+    },
+
+    waiting(handlers: readonly string[], nowMs: number): readonly Waiting[] {
+      return waiting.all(JSON.stringify(handlers)).map((row) => {
+        const due = [row.due_shared, row.due_isolated].filter((ms) => typeof ms === 'number' && ms <= nowMs).map(Number)
+        return waitingOf({
+          handler: String(row.handler),
+          pending: Number(row.pending),
+          blocked: Number(row.blocked),
+          dueSinceMs: due.length === 0 ? undefined : Math.min(...due),
+        })
+      })
     },
   }
 }

@@ -3,9 +3,6 @@ import { MAX_PAUSE_REASON, type Pause, type PausedKind } from '../../../domain/p
 import { askedBy } from '../../ops/audit.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import { csrfField } from '../html/layout.ts'
-import { state } from '../html/marks.ts'
-import { show } from '../html/show.ts'
-import { ago, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 
@@ -38,17 +35,16 @@ export function registerPausing(
   })
 }
 
-/** Whether it is paused, by whom and why, with the form that changes it. */
-export function pausing(
-  kind: PausedKind,
-  name: string,
-  pause: Pause | undefined,
-  { nowMs, mayChange, frame }: Visit,
-): Html {
-  const path = pathOf(kind, name)
-  const what = kind === 'handler' ? 'its deliveries wait' : 'its deliveries wait, and its events are still acknowledged'
-  if (pause !== undefined)
-    return html`<div class="card pad bar spread"><p>${state('paused', own('paused'))} by ${show(pause.by, 60)} at ${time(pause.sinceMs, nowMs)} UTC, ${ago(pause.sinceMs, nowMs)}${pause.reason === undefined ? NOTHING : html`: ${show(pause.reason, 256)}`}. ${own(`${what[0]?.toUpperCase()}${what.slice(1)}.`)}</p>${mayChange ? html`<form method="post" action="${own(path)}/resume">${csrfField(frame)}<button class="btn go" type="submit">Resume</button></form>` : NOTHING}</div>`
-  if (!mayChange) return NOTHING
-  return html`<details class="card pad"><summary>Pause: ${own(what)}</summary><form class="bar" method="post" action="${own(path)}/pause">${csrfField(frame)}<label class="field grow">Reason <input name="reason" maxlength="${MAX_PAUSE_REASON}"></label><button class="btn stop" type="submit">Pause</button></form></details>`
+/** The button that ends a pause; nothing if there is none, or for those who may only read. */
+export function resuming(kind: PausedKind, name: string, pause: Pause | undefined, { mayChange, frame }: Visit): Html {
+  if (pause === undefined || !mayChange) return NOTHING
+  return html`<form method="post" action="${own(pathOf(kind, name))}/resume">${csrfField(frame)}<button class="btn go" type="submit">Resume</button></form>`
+}
+
+/** The form that begins a pause; nothing while it is paused, or for those who may only read. */
+export function pausing(kind: PausedKind, name: string, pause: Pause | undefined, { mayChange, frame }: Visit): Html {
+  if (pause !== undefined || !mayChange) return NOTHING
+  return html`<form class="card pad stack" method="post" action="${own(pathOf(kind, name))}/pause">${csrfField(frame)}<h2>Pause it</h2>
+<p>${own(kind === 'handler' ? 'Its deliveries wait until it is resumed' : 'The deliveries of its events wait until it is resumed')}. Events are acknowledged and stored as ever, and all replicas follow within a second.</p>
+<div class="bar"><label class="field whole grow">Reason <input name="reason" maxlength="${MAX_PAUSE_REASON}" autocomplete="off"></label><button class="btn stop" type="submit">Pause</button></div></form>`
 }

@@ -16,6 +16,8 @@ import type { Visit } from '../routes.ts'
 /** A source as its pages show it. */
 export interface SeenSource {
   readonly source: SourceView
+  /** `SOURCE_<NAME>`. */
+  readonly variable: string
   /** Undefined: the store does not tell. */
   readonly state: SourceState | undefined
   readonly health: SourceHealth
@@ -45,12 +47,13 @@ export function sourceIn({ sources }: Pick<ConsolePorts, 'sources'>, { params: {
 
 export async function seeSource(
   source: SourceView,
-  { sourceState, sourceHealth, pauses, day, status }: ConsolePorts,
+  { sourceState, sourceHealth, sourceSetup, pauses, day, status }: ConsolePorts,
 ): Promise<SeenSource> {
   const { name } = source
   const [state, days, { problems }] = await Promise.all([inTime(sourceState(name)), inTime(day()), status()])
   return {
     source,
+    variable: sourceSetup(name).variable,
     state,
     health: sourceHealth(name),
     pause: pauses.find('source', name),
@@ -81,7 +84,7 @@ export function findingsOf(seen: SeenSource, nowMs: number): readonly [Finding, 
 
 export const sourceStateOf = ({ mark, word, tone }: Finding): Html => state(mark, own(word), tone)
 
-const since = (ms: number, nowMs: number): Html => html`since ${time(ms, nowMs)} UTC, ${own(duration(nowMs - ms))}`
+const since = (ms: number, nowMs: number): Html => html`since ${time(ms, nowMs)} UTC (${own(duration(nowMs - ms))})`
 
 function refused({ health: { refusingSinceMs, refusingReason } }: SeenSource, nowMs: number): readonly Finding[] {
   if (refusingSinceMs === undefined) return []
@@ -91,7 +94,7 @@ function refused({ health: { refusingSinceMs, refusingReason } }: SeenSource, no
       mark: 'refused',
       word: 'refused',
       why: html`${own(reason)} for ${own(duration(nowMs - refusingSinceMs))}`,
-      says: html`Requests are refused ${since(refusingSinceMs, nowMs)}, and none or hardly any is accepted. The reason is mostly <b>${own(reason)}</b>: below is what it means, and how to mend it.`,
+      says: html`Requests have been refused ${since(refusingSinceMs, nowMs)}, and none or hardly any is accepted. The reason is mostly <b>${own(reason)}</b>: below is what it means, and how to mend it.`,
     },
   ]
 }
@@ -106,7 +109,7 @@ function silent(seen: SeenSource, nowMs: number): readonly Finding[] {
       mark: 'silent',
       word: 'silent',
       why: html`nothing for ${own(duration(nowMs - sinceMs))}${usual}`,
-      says: html`No webhook has come ${since(sinceMs, nowMs)}${usual}. Look whether the webhook is still registered at the provider and switched on, and whether its URL is the one below. If it is right that none comes, set EXPECT_EVERY.`,
+      says: html`No webhook has come ${since(sinceMs, nowMs)}${usual}. Look whether the webhook is still registered at the provider and switched on, and whether its URL is the one below. If it is right that none comes, set <code>${own(seen.variable)}_EXPECT_EVERY</code>.`,
     },
   ]
 }
@@ -131,7 +134,7 @@ function paused({ pause }: SeenSource, nowMs: number): readonly Finding[] {
       mark: 'paused',
       word: 'paused',
       why: html`by ${show(pause.by, 40)}${pause.reason === undefined ? NOTHING : html`: ${show(pause.reason, 120)}`}`,
-      says: html`Paused by ${show(pause.by, 60)} ${since(pause.sinceMs, nowMs)}. Its webhooks are acknowledged and stored; their deliveries wait.`,
+      says: html`Paused by ${show(pause.by, 60)} ${since(pause.sinceMs, nowMs)}${pause.reason === undefined ? NOTHING : html`: ${show(pause.reason, 256)}`}. Its webhooks are acknowledged and stored; their deliveries wait.`,
     },
   ]
 }

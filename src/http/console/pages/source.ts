@@ -2,8 +2,9 @@ import type { DriftEntry } from '../../../domain/drift-store.ts'
 import type { IndexedPath } from '../../../domain/payload-index.ts'
 import type { SecretUse, SourceSetup } from '../../../domain/source.ts'
 import type { SourceView } from '../../schemas/configuration.ts'
+import { live } from '../html/again.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
-import { livePart, livePartAgain } from '../html/live-part.ts'
+import { LIVE, livePart, livePartAgain } from '../html/live-part.ts'
 import { mark } from '../html/marks.ts'
 import { plain, show } from '../html/show.ts'
 import { table } from '../html/table.ts'
@@ -11,7 +12,7 @@ import { ago, counted, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
-import { pausing } from './pausing.ts'
+import { pausing, resuming } from './pausing.ts'
 import { refusalsOf, refusedIn } from './refusals.ts'
 import { registrationLink } from './registrations.ts'
 import { sampleForm } from './sample.ts'
@@ -30,7 +31,7 @@ export function registerSourcePage(routes: ConsoleRoutes, options: ConsolePorts)
     return {
       seen,
       id: 'arrival',
-      url: `/console/part/sources/${encodeURIComponent(name)}`,
+      path: `/console/part/sources/${encodeURIComponent(name)}`,
       nowMs: visit.nowMs,
       content,
     }
@@ -47,16 +48,15 @@ export function registerSourcePage(routes: ConsoleRoutes, options: ConsolePorts)
       inTime(store.payloadIndex.indexedPaths()),
       sampleForm(source, setup, options, visit),
     ])
-    const events = `/console/events?q=${encodeURIComponent(`source:${name}`)}`
+    const { pause } = part.seen
     return {
       section: 'sources',
       title: name,
-      content: html`<div><p class="crumb"><a href="/console/sources">Sources</a></p><div class="head"><h1>${show(name, 80)}</h1><a class="btn" href="${own(events)}">Its events</a></div></div>
-${livePart(part)}
+      content: html`${livePart(part)}
 <div class="two"><div class="stack">${connection(part.seen, setup, visit)}
 ${secretsOf(options.secretUses(name), setup, visit.nowMs)}</div>
 <div class="stack">${sample}
-${pausing('source', name, options.pauses.find('source', name), visit)}</div></div>
+${pausing('source', name, pause, visit)}</div></div>
 ${driftOf(drift?.items ?? [], visit.nowMs)}
 ${keysOf(source, paths ?? [])}`,
     }
@@ -64,14 +64,18 @@ ${keysOf(source, paths ?? [])}`,
 }
 
 /** Whether it still arrives, and what came. */
-function arrivalOf(seen: SeenSource, setup: SourceSetup, { nowMs }: Visit): Html {
-  const { day, health } = seen
+function arrivalOf(seen: SeenSource, setup: SourceSetup, visit: Visit): Html {
+  const { nowMs } = visit
+  const { day, health, pause } = seen
+  const { name } = seen.source
+  const events = `/console/events?q=${encodeURIComponent(`source:${name}`)}`
   const [first, ...rest] = findingsOf(seen, nowMs)
   const lastMs = lastWebhookOf(seen)
-  const fact = (name: string, value: Html, sub: Html = NOTHING): Html =>
-    html`<div><dt>${own(name)}</dt><dd>${value}</dd><dd class="sub">${sub}</dd></div>`
+  const fact = (title: string, value: Html, sub: Html = NOTHING): Html =>
+    html`<div><dt>${own(title)}</dt><dd>${value}</dd><dd class="sub">${sub}</dd></div>`
   const number = (count: number | undefined): Html => own(count === undefined ? '–' : whole(count))
-  return html`<div class="card pad stack"><p class="says">${sourceStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}</div>
+  return html`<div><p class="crumb"><a href="/console/sources">Sources</a></p><div class="head"><h1>${show(name, 80)}</h1><div class="bar">${live(LIVE)}<a class="btn" href="${own(events)}">Its events</a>${resuming('source', name, pause, visit)}</div></div></div>
+<div class="card pad stack"><p class="says">${sourceStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}</div>
 <dl class="facts card">
 ${fact('Last webhook', lastMs === undefined ? own('none yet') : ago(lastMs, nowMs), lastMs === undefined ? NOTHING : html`${time(lastMs, nowMs)} UTC`)}
 ${fact('Usual gap', own(health.usualGapMs === undefined ? '–' : duration(health.usualGapMs)), own(health.usualGapMs === undefined ? 'not known yet' : 'half are shorter'))}

@@ -1,6 +1,7 @@
 import type { SourceView } from '../../schemas/configuration.ts'
+import { live } from '../html/again.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
-import { livePart, livePartAgain } from '../html/live-part.ts'
+import { LIVE, livePart, livePartAgain } from '../html/live-part.ts'
 import { show } from '../html/show.ts'
 import { pager, table } from '../html/table.ts'
 import { ago, counted, whole } from '../html/words.ts'
@@ -25,15 +26,15 @@ export function registerSourcePages(routes: ConsoleRoutes, options: ConsolePorts
     const older = from + PAGE_SIZE < sources().length ? `/console/sources?from=${from + PAGE_SIZE}` : undefined
     return {
       id: 'sources',
-      url: `/console/part/sources?from=${from}`,
+      path: `/console/part/sources?from=${from}`,
       nowMs: visit.nowMs,
-      content: listOf(seen, older, visit),
+      content: html`<div class="head"><div><h1>Sources</h1><p>Senders of webhooks, each with a URL and secrets of its own.</p></div>${live(LIVE)}</div>${listOf(seen, older, visit)}`,
     }
   }
   routes.page('/sources', async (visit) => ({
     section: 'sources',
     title: 'Sources',
-    content: html`<div class="head"><div><h1>Sources</h1><p>Senders of webhooks, each with a URL and secrets of its own.</p></div></div>${livePart(await list(visit))}`,
+    content: livePart(await list(visit)),
   }))
   routes.part('/sources', async (visit) => livePartAgain(await list(visit)))
 

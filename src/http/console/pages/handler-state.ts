@@ -1,0 +1,189 @@
+import { type DeadCause, MAX_COUNTED } from '../../../domain/dead-letters.ts'
+import type { Waiting } from '../../../domain/event-facets.ts'
+import type { HandlerDefinition } from '../../../domain/handler.ts'
+import type { Pause } from '../../../domain/pause.ts'
+import type { HandlerDay } from '../../../domain/stats.ts'
+import { type Html, html, NOTHING, own } from '../html/html.ts'
+import { type MarkName, state, type Tone } from '../html/marks.ts'
+import { show } from '../html/show.ts'
+import { capped, duration, time } from '../html/words.ts'
+import type { ConsolePorts } from '../ports.ts'
+import { inTime } from '../recent.ts'
+
+/** A handler as its pages show it. */
+export interface SeenHandler {
+  readonly name: string
+  /** Undefined: no process has it any more, and deliveries wait for it. */
+  readonly handler: HandlerDefinition | undefined
+  readonly isRunning: boolean
+  readonly pause: Pause | undefined
+  readonly causes: readonly DeadCause[]
+  /** Undefined, as `day`: the store does not tell. */
+  readonly waiting: Waiting | undefined
+  readonly day: HandlerDay | undefined
+}
+
+/** Deliveries that have been due for longer are a backlog, as in the status. */
+const BACKLOG_MS = 60_000
+
+export interface HandlerFinding {
+  readonly mark: MarkName
+  readonly tone?: Tone
+  readonly word: string
+  /** A few words, for a list. */
+  readonly why: Html
+  /** Sentences, with what to do. */
+  readonly says: Html
+}
+
+/** The handlers that there are, and those for which deliveries wait although no code has them. */
+export async function namesOf({
+  handlers,
+  status,
+}: Pick<ConsolePorts, 'handlers' | 'status'>): Promise<readonly string[]> {
+  const known = handlers().map(({ name }) => name)
+  const missing = (await status()).problems.flatMap(({ problem, handler }) =>
+    problem === 'handler_missing' && handler !== undefined ? [handler] : [],
+  )
+  return [...new Set([...missing, ...known])]
+}
+
+export async function seeHandlers(names: readonly string[], options: ConsolePorts): Promise<readonly SeenHandler[]> {
+  const { handlers, isRunning, pauses, deadCauses, day, store } = options
+  const [days, dead, waiting] = await Promise.all([
+    inTime(day()),
+    inTime(deadCauses({})),
+    inTime(store.facets.waiting(names)),
+  ])
+  const byName = new Map(handlers().map((handler) => [handler.name, handler]))
+  return names.map((name) => ({
+    name,
+    handler: byName.get(name),
+    isRunning: byName.has(name) && isRunning(name),
+    pause: pauses.find('handler', name),
+    causes: dead?.causes.filter((cause) => cause.handler === name) ?? [],
+    waiting: waiting?.find(({ handler }) => handler === name),
+    day: days?.handlers.get(name),
+  }))
+}
+
+export const deadCountOf = ({ causes }: SeenHandler) => ({
+  count: Math.min(
+    MAX_COUNTED,
+    causes.reduce((sum, { count }) => sum + count, 0),
+  ),
+  more: causes.some(({ isCapped }) => isCapped),
+})
+
+export const handlerStateOf = ({ mark, word, tone }: HandlerFinding): Html => state(mark, own(word), tone)
+
+const waitingText = ({ pending }: Waiting): string =>
+  `${capped(pending)} ${pending.count === 1 ? 'delivery waits' : 'deliveries wait'}`
+
+/** What is so, the worst first; the first one is its state. */
+export function handlerFindings(seen: SeenHandler, nowMs: number): readonly [HandlerFinding, ...HandlerFinding[]] {
+  const [first, ...rest] = [
+    ...missing(seen),
+    ...paused(seen, nowMs),
+    ...dead(seen),
+    ...behind(seen, nowMs),
+    ...failing(seen),
+  ]
+  return first === undefined ? [steady(seen)] : [first, ...rest]
+}
+
+function missing({ handler, isRunning, waiting }: SeenHandler): readonly HandlerFinding[] {
+  if (isRunning) return []
+  const wait = waiting === undefined ? 'its deliveries wait' : waitingText(waiting)
+  return [
+    {
+      mark: 'warning',
+      tone: 'bad',
+      word: handler === undefined ? 'missing' : 'not running',
+      why: own(wait),
+      says:
+        handler === undefined
+          ? html`No process has a handler of this name any more, and ${own(wait)} for it. Bring it back under this name, or, if it was renamed, replay those events: they are routed anew.`
+          : html`No running worker has it; ${own(wait)} until one does. Start a worker with this release.`,
+    },
+  ]
+}
+
+function paused({ pause, waiting }: SeenHandler, nowMs: number): readonly HandlerFinding[] {
+  if (pause === undefined) return []
+  const { by, reason, sinceMs } = pause
+  return [
+    {
+      mark: 'paused',
+      word: 'paused',
+      why: html`by ${show(by, 40)}${reason === undefined ? NOTHING : html`: ${show(reason, 120)}`}`,
+      says: html`Paused by ${show(by, 60)} since ${time(sinceMs, nowMs)} UTC (${own(duration(nowMs - sinceMs))})${reason === undefined ? NOTHING : html`: ${show(reason, 256)}`}. Events are acknowledged and stored; ${own(waiting === undefined ? 'its deliveries wait' : waitingText(waiting))}.`,
+    },
+  ]
+}
+
+function dead(seen: SeenHandler): readonly HandlerFinding[] {
+  const { count, more } = deadCountOf(seen)
+  const [worst] = seen.causes
+  if (worst === undefined) return []
+  const n = capped({ count, more })
+  const kinds = seen.causes.length === 1 ? 'one cause' : `${seen.causes.length} causes`
+  return [
+    {
+      mark: 'dead',
+      word: 'dead',
+      why: show(withoutMarks(worst.signature), 120),
+      says: html`${own(n)} of its deliveries ${own(count === 1 ? 'is' : 'are')} dead, of ${own(kinds)}, and not tried again by themselves. Mend the cause below, try one, then replay the rest.`,
+    },
+  ]
+}
+
+/** What was taken out of an error, to compare it, is only in the way here. */
+const withoutMarks = (signature: string): string => signature.replaceAll(/<[a-z]{1,12}>/g, '…')
+
+function behind({ waiting, pause, isRunning }: SeenHandler, nowMs: number): readonly HandlerFinding[] {
+  const sinceMs = waiting?.dueSinceMs
+  if (
+    waiting === undefined ||
+    sinceMs === undefined ||
+    nowMs - sinceMs < BACKLOG_MS ||
+    pause !== undefined ||
+    !isRunning
+  )
+    return []
+  return [
+    {
+      mark: 'warning',
+      word: 'behind',
+      why: html`${own(waitingText(waiting))}, the oldest ${own(duration(nowMs - sinceMs))}`,
+      says: html`It does not keep up: ${own(waitingText(waiting))}, and the oldest has been due for ${own(duration(nowMs - sinceMs))}. Look at its times, and at what its policy allows at once.`,
+    },
+  ]
+}
+
+function failing({ day }: SeenHandler): readonly HandlerFinding[] {
+  const failed = day?.failedHourly.at(-1) ?? 0
+  if (failed === 0) return []
+  const handled = day?.handledHourly.at(-1) ?? 0
+  const share = Math.max(1, Math.round((100 * failed) / (failed + handled)))
+  return [
+    {
+      mark: 'failing',
+      word: 'failing',
+      why: own(`${share} % of attempts in this hour`),
+      says: own(`${share} % of its attempts in this hour have failed. They are tried again, as its policy says.`),
+    },
+  ]
+}
+
+function steady({ day, waiting }: SeenHandler): HandlerFinding {
+  const p50Ms = day?.times.p50Ms
+  const takes = p50Ms === undefined ? '' : ` An attempt takes ${duration(p50Ms)} (median).`
+  const wait = waiting === undefined || waiting.pending.count === 0 ? 'nothing waits' : waitingText(waiting)
+  return {
+    mark: 'succeeded',
+    word: 'steady',
+    why: own(waiting === undefined ? '' : wait),
+    says: own(`It keeps up: ${wait}.${takes}`),
+  }
+}
