@@ -121,7 +121,11 @@ function describe(event: EventDetailJson, view: View): string {
     ['origin', event.origin],
     ['task', event.task],
     ['created', createdOf(event, view)],
-    ['received', timeIn(view, event.received_at)],
+    [
+      'received',
+      `${timeIn(view, event.received_at)}${event.received_from === undefined ? '' : ` from ${event.received_from}`}`,
+    ],
+    ['verified by', event.verified_by && `secret ${event.verified_by.secret} of ${event.verified_by.of}`],
     ['body', `${event.size_bytes} bytes, sha256 ${event.checksum}`],
   ])
   const attempts = event.deliveries.flatMap(({ handler, history }) =>

@@ -1,5 +1,5 @@
 import type { Attempt, DeliverySummary, LeasedDelivery } from './delivery.ts'
-import type { EventSummary, NewEvent } from './event.ts'
+import type { EventSummary, NewEvent, VerifiedBy } from './event.ts'
 import type { EventFilter } from './event-filter.ts'
 import type { PageRequest, SearchPage } from './page.ts'
 
@@ -21,6 +21,9 @@ export interface Receipt {
 export interface EventDetail extends EventSummary {
   readonly headers: Readonly<Record<string, string>>
   readonly traceparent?: string
+  /** As in `NewEvent`; absent also of an event that a release stored which did not record it. */
+  readonly receivedFrom?: string
+  readonly verifiedBy?: VerifiedBy
   /** Lower-case hex SHA-256 of the body. */
   readonly checksum: string
   readonly deliveries: readonly (DeliverySummary & { readonly history: readonly Attempt[] })[]

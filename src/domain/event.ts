@@ -21,6 +21,12 @@ export type Origin = (typeof ORIGINS)[number]
 export const EVENT_STATUSES = ['accepted', 'unhandled', 'quarantined', 'conflict', 'superseded'] as const
 export type EventStatus = (typeof EVENT_STATUSES)[number]
 
+/** Which of its source's secrets verified a webhook, counted from 1, the newest first; of how many there were then. */
+export interface VerifiedBy {
+  readonly secret: number
+  readonly of: number
+}
+
 /** A status that an event gets when it is routed. Only the store decides on the others. */
 export type RoutedStatus = Exclude<EventStatus, 'conflict' | 'superseded'>
 
@@ -95,6 +101,10 @@ export interface NewEvent {
   readonly headers: Headers
   /** W3C trace context of the request, if it had one. */
   readonly traceparent?: string
+  /** Of a webhook: the address that it came from, as trusted proxies name it. */
+  readonly receivedFrom?: string
+  /** Of a webhook. Absent: its scheme has no secrets, or does not tell. */
+  readonly verifiedBy?: VerifiedBy
   readonly body: Uint8Array
   /** `body`: an event with a known body is a duplicate too, with any id. Absent: only its id decides. */
   readonly dedupe?: 'body'

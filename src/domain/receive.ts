@@ -9,6 +9,8 @@ export interface Incoming {
   readonly body: Buffer
   /** The query string without its `?`. */
   readonly query: string
+  /** The address that it came from, as trusted proxies name it. Absent: it is not known. */
+  readonly receivedFrom?: string | undefined
   /** For logs. */
   readonly requestId: string
   /** The service has made and signed the request itself: it says nothing about the provider. Absent: the provider has. */

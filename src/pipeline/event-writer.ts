@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { toIso } from '../domain/clock.ts'
 import type { LeasedDelivery } from '../domain/delivery.ts'
-import type { Headers, LeaseOffer, NewEvent, TaskLease } from '../domain/event.ts'
+import type { Headers, LeaseOffer, NewEvent, TaskLease, VerifiedBy } from '../domain/event.ts'
 import type { EventStore, Receipt } from '../domain/event-store.ts'
 import { newUid } from '../domain/names.ts'
 import { indexedValues } from '../domain/payload-index.ts'
@@ -121,11 +121,13 @@ export interface Arrival {
   readonly receivedAtMs: number
   readonly origin: NewEvent['origin']
   readonly taskLease?: TaskLease
+  readonly receivedFrom?: string
+  readonly verifiedBy?: VerifiedBy
 }
 
 /** The event to append. */
 export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteResult): NewEvent {
-  const { source, headers, body, receivedAtMs, origin, taskLease } = arrival
+  const { source, headers, body, receivedAtMs, origin, taskLease, receivedFrom, verifiedBy } = arrival
   const fields = reading.ok ? reading.fields : unreadableFields(reading, receivedAtMs)
   const { traceparent } = headers
   return {
@@ -146,6 +148,8 @@ export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteRe
     ...(taskLease !== undefined && { taskLease }),
     headers: storedHeaders(source, headers),
     ...(traceparent !== undefined && TRACEPARENT.test(traceparent) && { traceparent }),
+    ...(receivedFrom !== undefined && { receivedFrom }),
+    ...(verifiedBy !== undefined && { verifiedBy }),
     body,
     ...(source.keys.length > 0 && { indexed: indexedValues(source.keys, body, headers['content-type']) }),
     ...(source.dedupe === 'body' && taskLease === undefined && { dedupe: 'body' }),

@@ -3,11 +3,11 @@ import type { Clock } from '../domain/clock.ts'
 import { isHoldfastError, messageOf } from '../domain/errors.ts'
 import type { NewEvent } from '../domain/event.ts'
 import type { Receipt } from '../domain/event-store.ts'
-import { type Receive, type Received, unproven } from '../domain/receive.ts'
+import { type Incoming, type Receive, type Received, unproven } from '../domain/receive.ts'
 import type { SecretFilter } from '../log/redact.ts'
 import { type BodyReader, webhookContext } from './body-reader.ts'
 import type { ClockWatch } from './clock-watch.ts'
-import { newEvent, type WriteEvent, wasStored } from './event-writer.ts'
+import { type Arrival, newEvent, type WriteEvent, wasStored } from './event-writer.ts'
 import type { Redeliver } from './replay.ts'
 import type { SecretUses } from './secret-use.ts'
 
@@ -17,7 +17,7 @@ interface ReceiveOptions {
   readonly redeliver: Redeliver
   readonly withoutSecrets: SecretFilter['headers']
   readonly clock: Clock
-  readonly secretUses: Pick<SecretUses, 'verified'>
+  readonly secretUses: Pick<SecretUses, 'verified' | 'countOf'>
   readonly clockWatch: Pick<ClockWatch, 'proven' | 'stale'>
   readonly log: Logger
 }
@@ -52,7 +52,11 @@ export function createReceiver(options: ReceiveOptions): Receiver {
     try {
       const { reading, routing } = await reader.event(source, webhookContext({ headers, receivedAtMs }), body)
       const origin = isSample ? 'sample' : 'webhook'
-      const event = newEvent({ source, headers, body, receivedAtMs, origin }, reading, routing)
+      const event = newEvent(
+        { source, headers, body, receivedAtMs, origin, ...cameBy(incoming, verification.secret) },
+        reading,
+        routing,
+      )
       const receipt = await writeEvent(event, reading, requestId)
       if (receipt.dead !== undefined) await redeliver({ source, uid: receipt.uid, dead: receipt.dead, requestId })
       return receivedAs(receipt, event)
@@ -65,8 +69,23 @@ export function createReceiver(options: ReceiveOptions): Receiver {
       storing--
     }
   }
+
+  /** From where, and proven by which secret. */
+  function cameBy(
+    { source, receivedFrom, isSample }: Incoming,
+    secret: number | undefined,
+  ): Pick<Arrival, 'receivedFrom' | 'verifiedBy'> {
+    return {
+      ...(receivedFrom !== undefined && { receivedFrom: plainAddress(receivedFrom) }),
+      ...(secret !== undefined && isSample !== true && { verifiedBy: { secret, of: secretUses.countOf(source.name) } }),
+    }
+  }
+
   return { receive, receiving: () => storing }
 }
+
+/** Node writes an IPv4 address as one of IPv6 if the listener takes both. */
+const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address)
 
 function receivedAs(receipt: Receipt, event: NewEvent): Received {
   const { outcome, uid } = receipt

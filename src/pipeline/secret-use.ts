@@ -23,6 +23,8 @@ interface Secrets {
 export interface SecretUses {
   /** `place`: of the secret that verified a webhook, from 1. */
   readonly verified: (source: string, place: number, atMs: number) => void
+  /** How many secrets the source has. */
+  readonly countOf: (source: string) => number
   /** By place. */
   readonly usesOf: (source: string) => readonly SecretUse[]
 }
@@ -69,6 +71,7 @@ export class SecretCounts {
         count.lastVerifiedAtMs = atMs
         if (places.length > 1) this.#tell(source, place, count, atMs)
       },
+      countOf: (source) => byPlace.get(source)?.length ?? 0,
       usesOf: (source) => (byPlace.get(source) ?? []).map(useOf),
     }
   }

@@ -95,6 +95,8 @@ test('events show shows an event with its deliveries and attempts, and removes c
   expect(code).toBe(0)
   expect(out).toMatch(new RegExp(`^uid +${uid}$`, 'm'))
   expect(out).toMatch(new RegExp(`^id +${sent.id}$`, 'm'))
+  expect(out).toMatch(/^received +.* from 127\.0\.0\.1$/m)
+  expect(out).toMatch(/^verified by +secret 1 of 1$/m)
   expect(out).toMatch(/^fragile +dead +1 .*not mended yet \[31mred$/m)
   expect(out).toMatch(/^steady +succeeded +1 /m)
   expect(out).toMatch(/^\S+ +fragile +1 +rejected +\d+ ms +not mended yet/m)

@@ -118,6 +118,8 @@ function describeAppend({ store }: Fixture): void {
         task: 'task_1',
         origin: 'poll',
         traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+        receivedFrom: '2001:db8::24',
+        verifiedBy: { secret: 1, of: 2 },
         headers: { 'x-a': '1', 'x-b': 'ä, ö' },
         body: Uint8Array.from({ length: 256 }, (_, at) => at),
         handlers: [],
@@ -142,6 +144,8 @@ function describeAppend({ store }: Fixture): void {
       expect(Object.keys(found ?? {})).not.toEqual(expect.arrayContaining(['task']))
       expect(found).not.toHaveProperty('apiVersion')
       expect(found).not.toHaveProperty('traceparent')
+      expect(found).not.toHaveProperty('receivedFrom')
+      expect(found).not.toHaveProperty('verifiedBy')
     })
 
     test('stores a long body and hands it out as it came, shared with other threads or not, alone or among others', async () => {

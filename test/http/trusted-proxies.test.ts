@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Receive } from '../../src/domain/receive.ts'
 import { exchangeOne, requestText } from './exchange.ts'
 import { startPublic } from './public-service.ts'
 
@@ -44,6 +45,18 @@ describe('where HTTPS is required, the scheme of a webhook', () => {
       expect((await send(service.port, headers)).status).toBe(status)
     },
   )
+})
+
+test('a webhook is received from the client that the trusted proxies name, or from its peer', async () => {
+  const from: (string | undefined)[] = []
+  const receive: Receive = async ({ receivedFrom }) => {
+    from.push(receivedFrom)
+    return { outcome: 'accepted', uid: '01a21e73-f82c-721e-bd96-b0f62aead455' }
+  }
+  const trusting = await startPublic({ receive, trustProxy: ONE })
+  await send(trusting.port, [FORWARDED])
+  await send((await startPublic({ receive })).port, [FORWARDED])
+  expect(from).toEqual(['203.0.113.9', '127.0.0.1'])
 })
 
 describe('the log line of a refused webhook', () => {

@@ -147,6 +147,8 @@ describe('the ops API', () => {
         apiVersion: 'v1',
         task: 'batch_1',
         traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+        receivedFrom: '203.0.113.24',
+        verifiedBy: { secret: 1, of: 2 },
         headers: { 'content-type': 'application/json', 'x-one': '1' },
       }),
     )
@@ -198,6 +200,8 @@ describe('the ops API', () => {
         ...first,
         headers: { 'content-type': 'application/json', 'x-one': '1' },
         traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+        received_from: '203.0.113.24',
+        verified_by: { secret: 1, of: 2 },
         checksum,
         deliveries: [{ ...delivery, history: [attempt] }],
       },

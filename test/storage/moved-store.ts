@@ -42,7 +42,8 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
     newEvent({ id: 'unpaired \ud800', reasons: ['of \ud800 and \0'], status: 'quarantined', handlers: [] }),
   )
   await store.append(newEvent({ body: Buffer.alloc(0), status: 'unhandled', handlers: [], createdAt: 'never' }))
-  await store.append(newEvent({ body: Buffer.from([0, 255, 128, 10]), handlers: [], traceparent: '00-1-2-03' }))
+  const received = { traceparent: '00-1-2-03', receivedFrom: '203.0.113.24', verifiedBy: { secret: 2, of: 2 } }
+  await store.append(newEvent({ body: Buffer.from([0, 255, 128, 10]), handlers: [], ...received }))
   await store.append(newEvent({ body: Buffer.alloc(5_000_000, 'large'), handlers: [], apiVersion: '2026-01' }))
   await store.append(newEvent({ receivedAtMs: START_MS - 40 * 86_400_000, handlers: [], headers: { x: '1, 2' } }))
 

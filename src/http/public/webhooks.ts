@@ -97,7 +97,14 @@ class WebhookRoute {
       return this.#refuse(reply, endpoint?.source, refusal ?? { outcome: 'unknown_source' }, startedMs)
     }
     const { source } = endpoint
-    const unread = { source, headers: headersOf(raw), query: rawQuery(raw), requestId: request.id }
+    const { client, peer } = this.#options.proxies.addressOf(request)
+    const unread = {
+      source,
+      headers: headersOf(raw),
+      query: rawQuery(raw),
+      receivedFrom: client ?? peer,
+      requestId: request.id,
+    }
     const declaredBytes = Number(raw.headers['content-length'] ?? 0)
     if (declaredBytes > limits().bodyLimitBytes) return this.#refuse(reply, source, UNREAD.too_large, startedMs)
     const precheck = source.precheck(unread)

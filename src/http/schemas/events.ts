@@ -90,6 +90,17 @@ export const EventDetailSchema = Type.Composite([
   Type.Object({
     headers: Type.Record(Type.String(), Type.String()),
     traceparent: Type.Optional(Type.String()),
+    received_from: Type.Optional(
+      Type.String({ description: 'Of a webhook: the address that it came from, as trusted proxies name it' }),
+    ),
+    verified_by: Type.Optional(
+      Type.Object(
+        { secret: Type.Integer(), of: Type.Integer() },
+        {
+          description: "Of a webhook: which of its source's secrets verified it, from 1, the newest first; of how many",
+        },
+      ),
+    ),
     checksum: Type.String({ description: 'SHA-256 of the body, lower-case hex' }),
     deliveries: Type.Array(Type.Composite([DeliverySchema, Type.Object({ history: Type.Array(AttemptSchema) })])),
   }),
@@ -151,6 +162,8 @@ export const eventDetailJson = (event: EventDetail): EventDetailJson => ({
   ...eventJson(event),
   headers: event.headers,
   ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
+  ...(event.receivedFrom !== undefined && { received_from: event.receivedFrom }),
+  ...(event.verifiedBy !== undefined && { verified_by: { ...event.verifiedBy } }),
   checksum: event.checksum,
   deliveries: event.deliveries.map((delivery) => ({
     ...deliveryJson(delivery),

@@ -8,6 +8,7 @@ import { orderKeyFor } from '../../domain/order-key.ts'
 import type { EndedTask, ResolvedBy, TaskEnding } from '../../domain/task.ts'
 import type { AppendResult, WriteBatch } from '../shared/append-queue.ts'
 import { leasedDeliveries, offeredLeaseMs } from '../shared/deliveries.ts'
+import { storedVerifiedBy } from '../shared/events.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Row, Statement, Value } from './connections.ts'
@@ -18,7 +19,7 @@ import { type Conflict, createFindJudged, createResolveConflict, isConflict } fr
 import type { Heartbeat } from './heartbeat.ts'
 import type { Leases } from './own-leases.ts'
 
-const APPEND = { name: 'append', text: 'SELECT * FROM append_4($1, $2, $3, $4, $5, $6, $7)' }
+const APPEND = { name: 'append', text: 'SELECT * FROM append_6($1, $2, $3, $4, $5, $6, $7)' }
 
 interface AppendRow extends Row {
   readonly n: number
@@ -45,7 +46,7 @@ interface AppendParts {
 
 const APPEND_INDEXED = {
   name: 'append-indexed',
-  text: 'SELECT * FROM append_indexed_1($1, $2, $3, $4, $5, $6, $7, $8)',
+  text: 'SELECT * FROM append_indexed_2($1, $2, $3, $4, $5, $6, $7, $8)',
 }
 
 /** The statement for events, and its values: a longer one if values of their payloads are indexed. */
@@ -212,7 +213,7 @@ function bodiesOf(events: readonly NewEvent[]): Buffer {
   return Buffer.from(buffer, byteOffset, length)
 }
 
-/** The form that `append_4` reads, where an absent field is null. */
+/** The form that `append_6` reads, where an absent field is null. */
 function jsonOf(event: NewEvent, n: number, checksum: string) {
   const { reasons, task, apiVersion, traceparent, handlers, orderKeys, taskEnd, taskLease } = event
   return {
@@ -230,6 +231,8 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
     ...(apiVersion !== undefined && { api_version: escapeText(apiVersion) }),
     headers: escapeText(JSON.stringify(event.headers)),
     ...(traceparent !== undefined && { traceparent: escapeText(traceparent) }),
+    ...(event.receivedFrom !== undefined && { received_from: event.receivedFrom }),
+    ...(event.verifiedBy !== undefined && { verified_by: storedVerifiedBy(event) }),
     size: event.body.length,
     checksum,
     ...(handlers.length > 0 && { handlers: handlers.map(escapeText) }),

@@ -16,6 +16,7 @@ import {
   eventDetailOf,
   eventFormOf,
   noSuchEvent,
+  RECEIVED_COLUMNS,
 } from '../shared/events.ts'
 import type { Connections, Row } from './connections.ts'
 import { isDamage } from './errors.ts'
@@ -24,7 +25,7 @@ import { isUuid } from './escape-text.ts'
 const FROM = 'FROM event LEFT JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key'
 const EVENT = {
   name: 'event',
-  text: `SELECT ${EVENT_COLUMNS}, encode(event.checksum, 'hex') AS checksum, b.headers, b.traceparent ${FROM} WHERE event.uid = $1`,
+  text: `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, encode(event.checksum, 'hex') AS checksum, b.headers, b.traceparent ${FROM} WHERE event.uid = $1`,
 }
 const DELIVERIES = {
   name: 'deliveries-of',

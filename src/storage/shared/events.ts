@@ -1,7 +1,7 @@
 import type { Work } from '../../domain/delivery.ts'
 import type { Replay, Replayed } from '../../domain/delivery-queue.ts'
 import { HoldfastError, messageOf } from '../../domain/errors.ts'
-import type { CreatedAtSource, EventStatus, EventSummary, Origin } from '../../domain/event.ts'
+import type { CreatedAtSource, EventStatus, EventSummary, NewEvent, Origin, VerifiedBy } from '../../domain/event.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import { MAX_REASONS } from '../../domain/limits.ts'
 import { type AttemptRow, attemptOf, type DeliveryRow, deliverySummaryOf } from './deliveries.ts'
@@ -50,7 +50,21 @@ export type EventDetailRow = EventRow &
     /** JSON; null if the row of the body is missing. */
     headers: string | null
     traceparent: string | null
+    received_from: string | null
+    verified_by: string | null
   }>
+
+/** Beside `STORED_COLUMNS`, for one event. */
+export const RECEIVED_COLUMNS = 'event.received_from, event.verified_by'
+
+/** `event.verified_by`. */
+export const storedVerifiedBy = ({ verifiedBy }: Pick<NewEvent, 'verifiedBy'>): string | null =>
+  verifiedBy === undefined ? null : `${verifiedBy.secret}/${verifiedBy.of}`
+
+function verifiedByOf(stored: string): VerifiedBy {
+  const [secret, of] = stored.split('/').map(Number)
+  return { secret: secret ?? 0, of: of ?? 0 }
+}
 
 export const eventSummaryOf = (row: EventRow): EventSummary => ({
   uid: row.uid,
@@ -85,6 +99,8 @@ export const eventDetailOf = (
   ...eventSummaryOf(row),
   headers: JSON.parse(row.headers ?? '{}') as Record<string, string>,
   ...(row.traceparent !== null && { traceparent: row.traceparent }),
+  ...(row.received_from !== null && { receivedFrom: row.received_from }),
+  ...(row.verified_by !== null && { verifiedBy: verifiedByOf(row.verified_by) }),
   checksum: row.checksum,
   deliveries: deliveries.map((delivery) => ({
     ...deliverySummaryOf(delivery, row),

@@ -34,6 +34,8 @@ const MOVED_COLUMNS = {
     created_at_source: 'text',
     by_body: 'integer',
     order_keys: 'text',
+    received_from: 'text',
+    verified_by: 'text',
   },
   event_body: { key: 'integer', headers: 'text', traceparent: 'text' },
   delivery: {

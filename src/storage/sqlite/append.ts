@@ -78,14 +78,17 @@ interface Classified {
   readonly status: EventStatus
 }
 
+const INSERT_EVENT = `
+  INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
+    api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body, order_keys,
+    received_from, verified_by)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (uid) DO NOTHING
+`
+
 /** Inserts an event with its body and its deliveries. Returns false if its uid is taken. */
 function prepareInsert(db: DatabaseSync, { dedupe, counts, order, index }: AppendParts) {
-  const insertEvent = db.prepare(`
-    INSERT INTO event (key, uid, source, provider, id, variant, type, created_at, received_at, origin, status, reasons, task,
-      api_version, headers, traceparent, checksum, size, task_end, task_word, created_at_source, by_body, order_keys)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (uid) DO NOTHING
-  `)
+  const insertEvent = db.prepare(INSERT_EVENT)
   const insertBody = db.prepare('INSERT INTO event_body (key, bytes) VALUES (?, ?)')
   const insertDelivery = db.prepare(`
     INSERT INTO delivery (key, handler, state, due_at, attempts, isolated, order_key) VALUES (?, ?, ?, ?, 0, 0, ?)
@@ -122,6 +125,8 @@ function prepareInsert(db: DatabaseSync, { dedupe, counts, order, index }: Appen
       event.createdAtSource,
       variant === CONFLICTING ? null : event.byBody,
       variant === CONFLICTING ? storedOrderKeys(event.orderKeys ?? undefined) : null,
+      event.receivedFrom,
+      event.verifiedBy,
     )
     if (changes === 0) return false
     insertBody.run(key, body)

@@ -17,11 +17,14 @@ import {
   eventDetailOf,
   eventFormOf,
   noSuchEvent,
+  RECEIVED_COLUMNS,
 } from '../shared/events.ts'
 import { isCorruption } from './errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
-  const event = db.prepare(`SELECT ${EVENT_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`)
+  const event = db.prepare(
+    `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`,
+  )
   const deliveries = db.prepare(`SELECT *, ${CAUSE_ID} FROM delivery AS d WHERE key BETWEEN ? AND ? ORDER BY key`)
   const attempts = db.prepare(`SELECT a.*, ${REPLAY_OF_ATTEMPT} FROM attempt AS a WHERE delivery = ? ORDER BY ordinal`)
 
@@ -38,7 +41,9 @@ export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail
 }
 
 export function prepareFindEventForm(db: DatabaseSync): (uid: string) => EventForm | undefined {
-  const event = db.prepare(`SELECT ${EVENT_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`)
+  const event = db.prepare(
+    `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`,
+  )
   return (uid) => {
     const row = event.get(uid)
     return row === undefined ? undefined : eventFormOf(row as EventDetailRow)

@@ -6,6 +6,7 @@ import type { IndexedValue } from '../../domain/payload-index.ts'
 import type { EndedTask, TaskEnding } from '../../domain/task.ts'
 import type { AppendBatch, AppendResult } from '../shared/append-queue.ts'
 import { leasedDeliveries } from '../shared/deliveries.ts'
+import { storedVerifiedBy } from '../shared/events.ts'
 import { errorOf, type Reply, type WireError } from './errors.ts'
 
 /**
@@ -35,6 +36,8 @@ export type WireEvent = readonly [
   /** JSON. */
   headers: string,
   traceparent: string | null,
+  receivedFrom: string | null,
+  verifiedBy: string | null,
   bodyBytes: number,
   /** 1: the event is a duplicate if its body is known. */
   byBody: 1 | null,
@@ -67,6 +70,8 @@ const toWire = (event: NewEvent): WireEvent => [
   event.apiVersion ?? null,
   JSON.stringify(event.headers),
   event.traceparent ?? null,
+  event.receivedFrom ?? null,
+  storedVerifiedBy(event),
   event.body.length,
   event.dedupe === 'body' ? 1 : null,
   event.unjudged ?? null,
@@ -99,6 +104,8 @@ export const fromWire = ([
   apiVersion,
   headers,
   traceparent,
+  receivedFrom,
+  verifiedBy,
   bodyBytes,
   byBody,
   unjudged,
@@ -126,6 +133,8 @@ export const fromWire = ([
   apiVersion,
   headers,
   traceparent,
+  receivedFrom,
+  verifiedBy,
   bodyBytes,
   byBody,
   unjudged,

@@ -33,6 +33,7 @@ const line = ({ id, atMs, mark: name, tone, title, detail }: Moment, nowMs: numb
 
 const momentsOf = (story: Story): readonly Moment[] => [
   arrival(story),
+  ...verification(story),
   ...(story.task === undefined ? [] : taskMoments(story.task, story)),
   ...replayMoments(story),
   ...story.event.deliveries.flatMap((delivery, place) => [
@@ -49,6 +50,7 @@ const ARRIVALS: Readonly<Record<Origin, { readonly mark: MarkName; readonly word
 }
 
 function arrival({ event }: Story): Moment {
+  const { receivedFrom } = event
   const { uid, receivedAtMs, origin, source, sizeBytes: size, headers, deliveries, status, reasons } = event
   const { mark: name, words } = ARRIVALS[origin]
   const by = when(origin === 'webhook', () => html`POST /v1/webhooks/${show(source, 60)} · `)
@@ -58,9 +60,24 @@ function arrival({ event }: Story): Moment {
     id: 'm-arrival',
     atMs: receivedAtMs,
     mark: name,
-    title: own(words),
+    title: html`${receivedFrom === undefined ? own(words) : html`Received from ${show(receivedFrom, 60)}`}`,
     detail: html`<p>${by}${own(bytes(size))} · <a href="/console/events/${own(uid)}?show=headers#payload">${own(counted(Object.keys(headers).length, 'header'))}</a></p>${unrun}`,
   }
+}
+
+function verification({ event: { verifiedBy, receivedAtMs } }: Story): readonly Moment[] {
+  if (verifiedBy === undefined) return []
+  const { secret, of } = verifiedBy
+  const older = when(secret > 1, () => html`<p>The provider does not sign by the newest secret yet.</p>`)
+  return [
+    {
+      id: 'm-verified',
+      atMs: receivedAtMs,
+      mark: 'verified',
+      title: html`Verified by secret ${secret} of ${of}`,
+      detail: older,
+    },
+  ]
 }
 
 /** Why no handler runs. */
