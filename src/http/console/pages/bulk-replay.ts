@@ -36,7 +36,7 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
       return { section: 'events', title: 'Replay', content: await askSelection(visit, meant, ports) }
     const found = await preview(meant, ports)
     const content = typeof found === 'string' ? noSuchHandler(found, meant, visit) : ask(found, visit, ports)
-    return { section: 'replays', title: 'Replay', content }
+    return { section: meant.cause === undefined ? 'replays' : 'dead', title: 'Replay', content }
   })
 
   routes.form('/replay', 'replay.create', async (sent) => {
@@ -150,7 +150,7 @@ const CHECKED = html` checked`
 
 const durationOf = (count: number, more: boolean): string => {
   const ms = (count / rateOf(undefined)) * 1_000
-  return ms < 2_000 && !more ? 'a second or two' : `at that rate ${more ? 'more than' : 'about'} ${duration(ms)}`
+  return ms < 2_000 && !more ? 'takes a second or two' : `takes ${more ? 'more than' : 'about'} ${duration(ms)}`
 }
 
 const toField = ({ handlers }: ConsolePorts): Html =>

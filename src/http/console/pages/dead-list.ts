@@ -6,6 +6,7 @@ import { type Column, pager, table } from '../html/table.ts'
 import { counted, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { views } from './dead-views.ts'
 import { type Asked, bulkUrl } from './meant.ts'
 
 const PAGE_SIZE = 30
@@ -42,7 +43,7 @@ function list(filter: Filter, page: ListPage<DeliverySummary>, signature: string
       ? []
       : [html`<code>${show(signature.replaceAll(/<([a-z]{1,12})>/g, '…'), 200)}</code>`]),
   ]
-  return html`<div><p class="crumb"><a href="${own(group)}">Dead letters by cause</a></p><div class="head"><h1>Dead letters, one by one</h1>${when(of.length > 0, () => html`<a class="btn" href="/console/dead/list">All dead letters</a>`)}</div><p class="meta">${of.map((each) => html`<span>${each}</span>`)}</p></div>
+  return html`<div><p class="crumb"><a href="${own(group)}">Dead letters by cause</a></p><div class="head"><h1>Dead letters, one by one</h1>${views(handler ?? '', 'list')}</div><p class="meta">${of.map((each) => html`<span>${each}</span>`)}${when(of.length > 0, () => html`<a href="/console/dead/list">all dead letters</a>`)}</p></div>
 ${page.items.length === 0 ? html`<div class="card pad"><p>Nothing is dead ${own(of.length === 0 ? 'now' : 'of this any more')}.</p></div>` : rows(filter, page, visit)}`
 }
 

@@ -11,6 +11,7 @@ import { Recent, within } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { discardedNote } from './bulk-discard.ts'
 import { registerDeadList } from './dead-list.ts'
+import { views } from './dead-views.ts'
 import { bulkUrl } from './meant.ts'
 import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
 import { runningReplays } from './running-replays.ts'
@@ -111,14 +112,8 @@ ${when(all.unnamed > 0 && from === 0, () => html`<p class="small muted">The caus
 }
 
 function about({ keptDays, handler, all }: Seen, total: number): Html {
-  const kept =
-    keptDays === undefined
-      ? ''
-      : keptDays === 0
-        ? ' None is deleted because of its age.'
-        : ` All of the last ${counted(keptDays, 'day')}: older ones are deleted.`
-  if (total > 0)
-    return html`Deliveries that failed for good, or used up their attempts.${own(kept)} Numbers, ids and addresses are taken out of an error before it is compared.`
+  const kept = keptDays === undefined ? '' : keptDays === 0 ? '' : `, in the last ${counted(keptDays, 'day')}`
+  if (total > 0) return html`Deliveries that failed for good or used up their attempts${own(kept)}.`
   if (handler !== '' && all.causes.length > 0)
     return html`Other handlers have some: <a href="/console/dead">see all</a>.`
   return html`A delivery dies when its handler gives up, or has used all its attempts. It then stands here and can be replayed. See <a href="/console/replays">what was replayed</a>, and what was <a href="/console/events?q=outcome%3Adiscarded">discarded</a>.`
@@ -153,21 +148,22 @@ function tabs({ all: { causes }, handler }: Seen): Html {
     const { count, more } = sumOf(name === '' ? causes : (byHandler.get(name) ?? []))
     return html`<a href="${own(url)}"${when(name === handler, () => CURRENT)}>${name === '' ? html`all handlers` : show(name, 60)} <span class="n">${own(capped({ count, more }))}</span></a>`
   }
-  const list = handler === '' ? '/console/dead/list' : `/console/dead/list?handler=${encodeURIComponent(handler)}`
-  return html`<div class="bar spread"><nav class="tabs" aria-label="Handler">${['', ...names].map(tab)}</nav><div class="seg" role="group" aria-label="View"><a href="${own(handler === '' ? '/console/dead' : `/console/dead?handler=${encodeURIComponent(handler)}`)}" aria-current="true">By cause</a><a href="${own(list)}">One by one</a></div></div>`
+  return html`<div class="bar spread"><nav class="tabs" aria-label="Handler">${['', ...names].map(tab)}</nav>${views(handler, 'cause')}</div>`
 }
 
 const CURRENT = html` aria-current="page"`
 
 function foot({ causes, shown, from, handler }: Seen): Html {
-  if (causes.length <= MAX_GROUPS && from === 0) return NOTHING
+  if (causes.length <= MAX_GROUPS && from === 0) return html`<div class="foot">${own(COMPARED)}</div>`
   const next = new URLSearchParams({ ...(handler !== '' && { handler }), from: String(from + MAX_GROUPS) })
   const more =
     from + MAX_GROUPS < causes.length
       ? html`<a class="btn" rel="next" href="/console/dead?${own(next.toString())}">More causes</a>`
       : NOTHING
-  return html`<div class="foot"><span>${own(`Causes ${whole(from + 1)} to ${whole(from + shown.length)} of ${whole(causes.length)}, most dead letters first.`)}</span>${more}</div>`
+  return html`<div class="foot"><span>${own(`${COMPARED} Causes ${whole(from + 1)} to ${whole(from + shown.length)} of ${whole(causes.length)}, most dead letters first.`)}</span>${more}</div>`
 }
+
+const COMPARED = 'Numbers, ids and addresses are taken out of an error before it is compared.'
 
 /** A text of others is no id. */
 export const idOf = ({ id, handler, source }: Pick<DeadCause, 'id' | 'handler' | 'source'>): string =>
@@ -180,15 +176,23 @@ function group(cause: DeadCause, example: string | undefined, { visit, probed, p
   const words = trend(hourly, lastAtMs, nowMs)
   const list = new URLSearchParams({ handler, source, cause: id })
   const mine = probed !== undefined && isOf(probed, cause) ? probed : undefined
+  const isProven = mine?.state === 'succeeded'
   const n = capped({ count, more: isCapped })
   return html`<article class="group" id="g-${own(title)}" aria-labelledby="${own(title)}"><div><h2 id="${own(title)}">${error(signature)}</h2>
 <p class="meta"><span>handler <b>${show(handler, 60)}</b></span><span>source <b>${show(source, 60)}</b></span><span>first <b>${time(firstAtMs, nowMs)}</b></span><span>last <b>${time(lastAtMs, nowMs)}</b></span>${at === undefined ? NOTHING : html`<span>at <b class="mono">${show(at, 120)}</b></span>`}<span>${own(words)}</span></p></div>
 <div class="side">${bars(hourly, words)}<p class="count">${own(n)}<span class="hide"> dead letters</span></p></div>
 ${mine === undefined ? NOTHING : probePanel(mine, n, visit)}
-<div class="do bar">${actions(cause, only, ports, visit)}<a class="btn plain" href="/console/dead/list?${own(list.toString())}">${own(count === 1 ? 'See it' : 'See them')}</a>${example === undefined ? NOTHING : html`<a class="btn plain" href="/console/events/${own(example)}">Latest example</a>`}</div></article>`
+<div class="do bar">${actions(cause, isProven, only, ports, visit)}<a class="btn plain" href="/console/dead/list?${own(list.toString())}">${own(count === 1 ? 'See it' : 'See them')}</a>${example === undefined ? NOTHING : html`<a class="btn plain" href="/console/events/${own(example)}">Latest example</a>`}</div></article>`
 }
 
-function actions(cause: DeadCause, only: string, { handlers, isRunning, pauses }: ConsolePorts, visit: Visit): Html {
+/** `isProven`: its probe has succeeded, and offers the rest. */
+function actions(
+  cause: DeadCause,
+  isProven: boolean,
+  only: string,
+  { handlers, isRunning, pauses }: ConsolePorts,
+  visit: Visit,
+): Html {
   const { handler, source, count, isCapped, id } = cause
   const isGone = !handlers().some(({ name }) => name === handler) || !isRunning(handler)
   const n = capped({ count, more: isCapped })
@@ -200,7 +204,7 @@ function actions(cause: DeadCause, only: string, { handlers, isRunning, pauses }
   return html`${when(pauses.find('handler', handler) !== undefined, () => paused)}${when(
     visit.mayChange,
     () =>
-      html`${probeForm(cause, only, count === 1, visit)}${when(count > 1, () => html`<a class="btn" href="${own(bulkUrl('replay', meant))}">Replay all ${own(n)}…</a>`)}${discard}`,
+      html`${when(!isProven, () => html`${probeForm(cause, only, count === 1, visit)}${when(count > 1, () => html`<a class="btn" href="${own(bulkUrl('replay', meant))}">Replay all ${own(n)}…</a>`)}`)}${discard}`,
   )}`
 }
 

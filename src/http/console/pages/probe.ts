@@ -102,12 +102,13 @@ function says({ state, attempt }: Probed, event: Html, nowMs: number): Html {
     case 'gone':
       return html`<p>${mark('note')} The probe ${event} is not there any more.</p>`
     case 'succeeded':
-      return html`<p>${mark('succeeded')} The probe ${event} succeeded at ${time(endOf(attempt), nowMs)} in ${own(duration(attempt?.durationMs ?? 0))}. The cause seems gone.</p>`
+      return html`<p>${mark('succeeded')} The probe ${event} succeeded at ${time(endOf(attempt), nowMs)} in ${own(tookOf(attempt))}. The cause seems gone.</p>`
     case 'failed':
-      return html`<p>${mark('dead')} The probe ${event} failed again at ${time(endOf(attempt), nowMs)}, after ${own(duration(attempt?.durationMs ?? 0))}. The cause is still there.</p>`
+      return html`<p>${mark('dead')} The probe ${event} failed again at ${time(endOf(attempt), nowMs)}, after ${own(tookOf(attempt))}. The cause is still there.</p>`
   }
 }
 
+const tookOf = (attempt: Attempt | undefined): string => duration(Math.max(1, attempt?.durationMs ?? 0))
 const endOf = (attempt: Attempt | undefined): number => (attempt?.startedAtMs ?? 0) + (attempt?.durationMs ?? 0)
 
 /** Replays one of the group. `only`: the handler by which the page is filtered. */

@@ -29,20 +29,21 @@ export function wordsOf({
   ].join(' ')
 }
 
-/** What a job replays, in words. */
-export function whatOf({ filter, handler }: ReplayJob): Html {
+/** What a job replays, in words; with a capital letter, or inside of a sentence. */
+export function whatOf({ filter, handler }: ReplayJob, isInside = false): Html {
   const { sinceMs: _since, untilMs: _until, ...others } = filter
   const to = handler ?? filter.handler
-  const noun =
-    filter.delivery === undefined
-      ? 'events'
-      : filter.delivery === 'dead'
-        ? 'dead letters'
-        : `${filter.delivery} deliveries`
-  const { delivery: _, ...rest } = others
+  const { delivery, cause, ...rest } = others
   const words = wordsOf(rest)
-  const of = words === '' ? NOTHING : html`, <span class="mono">${show(words, 120)}</span>`
-  return html`${own(words === '' && filter.delivery === undefined ? 'All events' : `${noun[0]?.toUpperCase()}${noun.slice(1)}`)}${to === undefined ? NOTHING : html` to <b>${show(to, 60)}</b>`}${of}`
+  const noun = nounOf(delivery, words === '')
+  const of = words === '' ? NOTHING : html` that match <span class="mono">${show(words, 120)}</span>`
+  const one = cause === undefined ? '' : ' of one cause'
+  return html`${own(isInside ? noun : `${noun[0]?.toUpperCase()}${noun.slice(1)}`)}${own(one)}${to === undefined ? NOTHING : html` to <b>${show(to, 60)}</b>`}${of}`
+}
+
+function nounOf(delivery: ReplayFilter['delivery'], isAll: boolean): string {
+  if (delivery === undefined) return isAll ? 'all events' : 'events'
+  return delivery === 'dead' ? 'dead letters' : `${delivery} deliveries`
 }
 
 /** The list of what a job is for, as it is now. */

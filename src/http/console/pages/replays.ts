@@ -146,13 +146,15 @@ function after(job: ReplayDetail): Html {
 
 const OUTCOMES = ['pending', 'failing', 'succeeded', 'dead', 'discarded'] as const
 
-const outcomes = ({ outcomes: all }: ReplayDetail): Html =>
-  all.length === 0
-    ? NOTHING
-    : html`<section aria-labelledby="outcomes"><h2 id="outcomes">What became of the deliveries</h2><div class="card scroll" tabindex="0" role="region" aria-labelledby="outcomes"><table><thead><tr><th scope="col">Handler</th>${OUTCOMES.map((each) => html`<th scope="col" class="num">${mark(each)} ${own(each)}</th>`)}</tr></thead><tbody>${all.map(
-        (outcome) =>
-          html`<tr><th scope="row"><a href="/console/handlers/${own(encodeURIComponent(outcome.handler))}">${show(outcome.handler, 60)}</a></th>${OUTCOMES.map((each) => html`<td class="num">${own(whole(outcome[each]))}</td>`)}</tr>`,
-      )}</tbody></table></div></section>`
+/** The columns in which something stands; `succeeded` and `dead` always. */
+function outcomes({ outcomes: all }: ReplayDetail): Html {
+  if (all.length === 0) return NOTHING
+  const shown = OUTCOMES.filter((name) => name === 'succeeded' || name === 'dead' || all.some((each) => each[name] > 0))
+  return html`<section aria-labelledby="outcomes"><h2 id="outcomes">What became of the deliveries</h2><div class="card scroll" tabindex="0" role="region" aria-labelledby="outcomes"><table><thead><tr><th scope="col">Handler</th>${shown.map((each) => html`<th scope="col" class="num">${mark(each)} ${own(each)}</th>`)}</tr></thead><tbody>${all.map(
+    (outcome) =>
+      html`<tr><th scope="row"><a href="/console/handlers/${own(encodeURIComponent(outcome.handler))}">${show(outcome.handler, 60)}</a></th>${shown.map((each) => html`<td class="num">${own(whole(outcome[each]))}</td>`)}</tr>`,
+  )}</tbody></table></div></section>`
+}
 
 const SKIPS: Readonly<Record<SkipReason, string>> = {
   nothing_to_run: 'had nothing left to run',

@@ -22,7 +22,7 @@ export async function runningReplays(ports: Pick<ConsolePorts, 'replays'>, visit
 
 const card = (job: ReplayDetail, visit: Visit): Html => {
   const { id, by } = job
-  return html`<section class="card prog" id="r-${own(id)}" aria-labelledby="rt-${own(id)}"><div class="bar spread"><h2 id="rt-${own(id)}" class="small"><a href="/console/replays/${own(id)}">Replay</a> of ${whatOf(job)} ${own(job.startedAtMs === undefined ? 'waits for its turn' : 'is running')}${by === undefined ? NOTHING : html`, by ${show(by, 60)}`}</h2><span class="bar"><span class="small muted">${progressInWords(job, visit.nowMs)}</span>${cancelForm(job, visit)}</span></div>${progressBar(job)}</section>`
+  return html`<section class="card prog" id="r-${own(id)}" aria-labelledby="rt-${own(id)}"><div class="bar spread"><h2 id="rt-${own(id)}" class="small"><a href="/console/replays/${own(id)}">Replay</a> of ${whatOf(job, true)} ${own(job.startedAtMs === undefined ? 'waits for its turn' : 'is running')}${by === undefined ? NOTHING : html`, by ${show(by, 60)}`}</h2><span class="bar"><span class="small muted">${progressInWords(job, visit.nowMs)}</span>${cancelForm(job, visit)}</span></div>${progressBar(job)}</section>`
 }
 
 export function progressInWords(job: ReplayDetail, nowMs: number): Html {

@@ -15,9 +15,9 @@ export interface Sample {
 
 /** A few events, in a table without a head. */
 export const samples = (caption: string, rows: readonly Sample[], { nowMs }: Visit): Html =>
-  html`<div class="scroll" tabindex="0" role="region" aria-label="${own(caption)}"><table class="few"><caption class="small muted">${own(caption)}</caption><tbody>${rows.map(
+  html`<div class="scroll" tabindex="0" role="region" aria-label="${own(caption)}"><table class="few stackable" role="table"><caption class="small muted">${own(caption)}</caption><tbody role="rowgroup">${rows.map(
     ({ uid, type, atMs, says }) =>
-      html`<tr><td class="nowrap">${time(atMs, nowMs)}</td><td><a class="row" href="/console/events/${own(uid)}">${show(type, 80)}</a></td><td class="small">${says}</td></tr>`,
+      html`<tr role="row"><td role="cell" class="nowrap">${time(atMs, nowMs)}</td><td role="cell"><a class="row" href="/console/events/${own(uid)}">${show(type, 80)}</a></td><td role="cell" class="small wide">${says}</td></tr>`,
   )}</tbody></table></div>`
 
 /** `billing dead, runs again · ledger succeeded, stays`; `runs` undefined: that is not known before it is routed. */

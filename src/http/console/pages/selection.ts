@@ -153,9 +153,9 @@ function resultsOf(events: readonly EventDetail[], visit: Visit): Html {
 ${when(
   events.length > 0,
   () =>
-    html`<div class="card"><table class="few"><caption class="hide">What became of them</caption><tbody>${rows.map(
+    html`<div class="card"><table class="stackable" role="table"><caption class="hide">What became of them</caption><tbody role="rowgroup">${rows.map(
       ({ uid, type, outcome, deliveries }) =>
-        html`<tr id="e-${own(uid)}"><td>${state(outcome, own(outcome === 'none' ? 'no handler' : outcome))}</td><td><a class="row" href="/console/events/${own(uid)}">${show(type, 80)}</a></td><td class="small">${deliveriesInWords(deliveries)}</td></tr>`,
+        html`<tr role="row" id="e-${own(uid)}"><td role="cell">${state(outcome, own(outcome === 'none' ? 'no handler' : outcome))}</td><td role="cell"><a class="row" href="/console/events/${own(uid)}">${show(type, 80)}</a></td><td role="cell" class="small wide">${deliveriesInWords(deliveries)}</td></tr>`,
     )}</tbody></table></div>`,
 )}
 ${when(

@@ -1,4 +1,4 @@
-import { counted, duration } from '../html/words.ts'
+import { duration, whole } from '../html/words.ts'
 
 const HOUR_MS = 3_600_000
 /** Hours that are compared with as many before them. */
@@ -10,7 +10,7 @@ export function trend(hourly: readonly number[], lastAtMs: number, nowMs: number
   const all = sum(hourly)
   const quietMs = nowMs - lastAtMs
   if (all === 0) return `not seen for ${duration(quietMs)}`
-  const day = `${counted(all, 'death')} in ${hourly.length} hours`
+  const day = `${whole(all)} in ${hourly.length} hours`
   if (quietMs > HOUR_MS) return `${day}, not seen for ${duration(quietMs)}`
   const [recent, before] = [sum(hourly.slice(-COMPARED)), sum(hourly.slice(-2 * COMPARED, -COMPARED))]
   if (recent === all && before === 0) return `${day}, all in the last ${COMPARED}`
