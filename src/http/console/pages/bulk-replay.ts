@@ -9,7 +9,7 @@ import { clientOf } from '../../ops/ops-app.ts'
 import { aimed, orderInWords } from '../../ops/replays.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
-import { show } from '../html/show.ts'
+import { plain, show } from '../html/show.ts'
 import { ago, capped, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Sent, Visit } from '../routes.ts'
@@ -156,7 +156,7 @@ const durationOf = (count: number, more: boolean): string => {
 const toField = ({ handlers }: ConsolePorts): Html =>
   html`<label class="field">Run <select name="to"><option value="">every handler that wants the event</option>${handlers()
     .slice(0, MAX_HANDLERS)
-    .map(({ name }) => html`<option value="${own(name)}">only ${show(name, 80)}</option>`)}</select></label>`
+    .map(({ name }) => html`<option value="${own(name)}">only ${plain(name, 60)}</option>`)}</select></label>`
 
 /** What will happen, and what to think of before. */
 function steps({ meant, filter, events }: Preview, { nowMs }: Visit, { pauses }: ConsolePorts): Html {
