@@ -229,8 +229,8 @@ export class ConsoleRoutes {
       ...preferencesOf(request),
       // What cannot be counted now is no reason to show nothing.
       badges: isAround ? await badges().catch(() => ({})) : {},
-      // What runs here is told to those who have signed in.
-      version: credential === null ? '' : VERSION,
+      isOpen: credential !== null,
+      version: VERSION,
       about: isAround ? await about().catch(() => '') : '',
       right: actor === 'loopback' ? undefined : actor,
       csrf: this.#csrfOf(request),

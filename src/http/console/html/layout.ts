@@ -30,8 +30,9 @@ export type Theme = (typeof THEMES)[number]
 
 /** What every page shows around its content, and what a person has chosen. */
 export interface Frame {
+  /** Whether the sections and the preferences stand beside the page: not for those who have to sign in first. */
+  readonly isOpen: boolean
   readonly badges: Badges
-  /** Empty: it is not told. */
   readonly version: string
   /** `3 replicas`, for example. */
   readonly about: string
@@ -73,8 +74,7 @@ ${when(section === 'events', () => html`<script src="${own(assetUrl('live.js'))}
 <div class="frame">
 <header class="rail">
 <a class="brand" href="/console">${BRAND}Holdfast</a>
-<nav class="nav" aria-label="Console"><ul>${SECTIONS.map((each) => link(each, section, frame))}</ul></nav>
-${about(frame)}
+${when(frame.isOpen, () => html`<nav class="nav" aria-label="Console"><ul>${SECTIONS.map((each) => link(each, section, frame))}</ul></nav>${about(frame)}`)}
 </header>
 <main class="main" id="main" tabindex="-1">
 ${content}
@@ -116,7 +116,7 @@ function about(frame: Frame): Html {
   const { right } = frame
   return html`<div class="about">
 ${when(frame.about !== '', () => html`<span>${own(frame.about)}</span>`)}
-${when(frame.version !== '', () => html`<span>holdfast ${own(frame.version)}</span>`)}
+<span>holdfast ${own(frame.version)}</span>
 ${when(right !== undefined, () => html`<span>${own(RIGHTS[right ?? 'OPS_READ_TOKEN'])} (${own(right ?? '')})</span>`)}
 <span><a href="/console/preferences?to=${own(encodeURIComponent(frame.path))}">Preferences</a></span>
 ${when(right !== undefined, () => html`<form method="post" action="/console/sign-out">${csrfField(frame)}<button class="link" type="submit">Sign out</button></form>`)}

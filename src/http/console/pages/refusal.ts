@@ -13,11 +13,12 @@ const MAX_DETAIL = 600
 export function refusalPage(problem: ProblemJson, from?: string): Page {
   const { status } = problem
   const { title, detail } = forPersons(problem)
+  const hint = HINTS[problem.type] ?? (status === 404 ? OLDER : '')
   return {
     section: undefined,
     title,
     content: html`<div class="head"><div><h1>${own(title)}</h1><p>${detail === undefined ? NOTHING : show(detail, MAX_DETAIL)}</p></div></div>
-<p class="muted small">Answer ${status}. ${when(status === 404, () => html`It may be older than the service keeps, or be in another store.`)}</p>
+<p class="muted small">Answer ${status}. ${own(hint)}</p>
 <p class="bar">${status === 401 ? signInLink(from) : html`${from === undefined ? NOTHING : html`<a class="btn go" href="${own(from)}">Back</a>`}<a class="btn" href="/console">Overview</a>`}</p>`,
   }
 }
@@ -31,11 +32,21 @@ export function refusalPart(problem: ProblemJson): Html {
 const signInLink = (to?: string): Html =>
   html`<a class="btn go" href="/console/sign-in${own(to === undefined ? '' : `?to=${encodeURIComponent(to)}`)}">Sign in</a>`
 
-/** To persons, a token is something that they sign in with. */
-const forPersons = ({ status, title, detail }: ProblemJson): Pick<ProblemJson, 'title' | 'detail'> =>
-  status === 401
-    ? { title: 'Sign in again', detail: 'Your session has ended, and what you have asked for was not done.' }
-    : { title, ...(detail !== undefined && { detail }) }
+const OLDER = 'It may be older than the service keeps, or be in another store.'
+const HINTS: Readonly<Record<string, string>> = {
+  'urn:holdfast:problem:not-found': 'The address may have a mistake in it.',
+  'urn:holdfast:problem:foreign-origin': 'Open the console itself, and go on from there.',
+  'urn:holdfast:problem:method-not-allowed': 'This address is that of a form: go to the page that it is on.',
+  'urn:holdfast:problem:unavailable': 'The store does not answer, or is overloaded. What you see elsewhere may be old.',
+}
+
+/** To persons, a token is something that they sign in with, and a resource is a page. */
+function forPersons({ type, status, title, detail }: ProblemJson): Pick<ProblemJson, 'title' | 'detail'> {
+  if (status === 401)
+    return { title: 'Sign in again', detail: 'Your session has ended, and what you have asked for was not done.' }
+  if (type === 'urn:holdfast:problem:not-found') return { title: 'There is no such page' }
+  return { title, ...(detail !== undefined && { detail }) }
+}
 
 /** Asks for the same page again, now from a page of this site: with the cookie. */
 export const sameSitePage = (url: string): Html => html`<!doctype html>
