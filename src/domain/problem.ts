@@ -60,6 +60,8 @@ export interface Problem {
   /** Of a problem that may be over: when it last happened. */
   readonly lastMs?: number
   readonly cause?: string
+  /** Of dead letters: the id of their cause. */
+  readonly causeId?: string
   readonly source?: string
   readonly handler?: string
   /** The command that shows more, or helps. */

@@ -142,6 +142,7 @@ const deadLetters: Check = ({ counts, deadCauses }) => {
       count,
       sinceMs: firstAtMs,
       cause: signature,
+      causeId: id,
       source,
       handler,
       command: `holdfast dead list --cause ${id}`,

@@ -1,5 +1,9 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { createConsole } from '../../src/http/console/console.ts'
+import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { AI_SECRET } from '../support/ai-source.ts'
+import { openEmptyStore } from '../support/sqlite/store.ts'
+import { consolePorts } from './ports.ts'
 import { OPS_READ_TOKEN, OPS_TOKEN, startScene } from './scene.ts'
 import { signedIn } from './visitor.ts'
 
@@ -44,4 +48,37 @@ test('the configuration shows what is in force and where it came from, without a
     'configuration.reload done',
     'configuration.reload failed',
   ])
+})
+
+test('the configuration shows that nothing is deleted while the clock is doubted, and takes an operator’s word for the clock', async () => {
+  const store = await openEmptyStore()
+  const nowMs = Date.parse('2026-11-26T03:12:41Z')
+  const confirmed: number[] = []
+  const state = { isHeld: true, clockMs: nowMs, trustedAtMs: nowMs - 90_000_000, steadyHours: 0 }
+  const ports = consolePorts(store, nowMs)
+  const retention = {
+    ...ports.retention,
+    report: async () => ({ ...state, retentionDays: 30, deadRetentionDays: 30, old: { events: 0, tasks: 0 } as never }),
+    resume: async (clockMs: number) => {
+      confirmed.push(clockMs)
+      return { ...state, isHeld: false }
+    },
+    warnings: () => ['nothing is deleted'],
+  }
+  const app = createOpsListener({ ...ports, retention, console: createConsole({ ...ports, retention }) })
+  onTestFinished(async () => {
+    await app.close()
+    await store.close()
+  })
+  const headers = { host: 'localhost', origin: 'http://localhost' }
+  const { body } = await app.inject({ url: '/console/config', headers })
+  expect(body).toContain('nothing is deleted: the clock says')
+  const field = (name: string) => new RegExp(`name="${name}" value="([^"]*)"`).exec(body)?.[1] ?? ''
+  const sent = await app.inject({
+    method: 'POST',
+    url: '/console/config/retention',
+    headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+    payload: new URLSearchParams({ csrf: field('csrf'), clock: field('clock') }).toString(),
+  })
+  expect([sent.statusCode, sent.headers.location, confirmed]).toEqual([303, '/console/config#process', [nowMs]])
 })

@@ -89,7 +89,16 @@ export const statusJson = (status: ServiceStatus): StatusJson => ({
   workers: status.workers ?? null,
 })
 
-const problemJson = ({ sinceMs, lastMs, cause, source, handler, command, ...same }: Problem): ProblemItemJson => ({
+const problemJson = ({
+  sinceMs,
+  lastMs,
+  cause,
+  causeId: _,
+  source,
+  handler,
+  command,
+  ...same
+}: Problem): ProblemItemJson => ({
   ...same,
   since: isoOrNull(sinceMs),
   last_at: isoOrNull(lastMs),

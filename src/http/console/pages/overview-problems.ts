@@ -5,6 +5,7 @@ import { type MarkName, mark, type Tone } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { ago, bytes, counted, duration, time } from '../html/words.ts'
 import { quoted } from '../search-words.ts'
+import { idOf } from './dead.ts'
 
 const MAX_SHOWN = 20
 
@@ -70,12 +71,16 @@ interface Mending {
 }
 
 /** Where a problem is mended. */
-export function mendingOf({ problem, source, handler }: Pick<Problem, 'problem' | 'source' | 'handler'>): Mending {
+export function mendingOf(of: Pick<Problem, 'problem' | 'source' | 'handler' | 'causeId'>): Mending {
+  const { problem, source, handler, causeId } = of
   const ofSource = source === undefined ? '/console/sources' : `/console/sources/${encodeURIComponent(source)}`
   const ofHandler = handler === undefined ? '/console/handlers' : `/console/handlers/${encodeURIComponent(handler)}`
   switch (problem) {
     case 'dead_letters':
-      return { path: withQuery('/console/dead', { handler }), words: 'Look and replay' }
+      return {
+        path: `${withQuery('/console/dead', { handler })}${groupOf(causeId, handler, source)}`,
+        words: 'Look and replay',
+      }
     case 'refusals':
       return { path: ofSource, words: 'Check the secret' }
     case 'source_silent':
@@ -90,9 +95,8 @@ export function mendingOf({ problem, source, handler }: Pick<Problem, 'problem' 
       return { path: ofHandler, words: 'See and resume' }
     case 'backlog':
       return { path: events('outcome:pending'), words: 'See what waits' }
-    // It may have no page of its own: no running process has it.
     case 'handler_missing':
-      return { path: '/console/handlers', words: 'See the handlers' }
+      return { path: ofHandler, words: 'See the handler' }
     case 'events_quarantined':
       return {
         path: events(`status:quarantined${source === undefined ? '' : ` source:${quoted(source)}`}`),
@@ -114,6 +118,10 @@ export function mendingOf({ problem, source, handler }: Pick<Problem, 'problem' 
       return { path: '/console/config#process', words: 'See the process' }
   }
 }
+
+/** Where the group of a cause stands in its page, if it is on the first one. */
+const groupOf = (id: string | undefined, handler: string | undefined, source: string | undefined): string =>
+  id === undefined || handler === undefined || source === undefined ? '' : `#g-${idOf({ id, handler, source })}`
 
 const events = (words: string): string => `/console/events?q=${encodeURIComponent(words)}`
 

@@ -1,27 +1,27 @@
 import type { RunningReplica } from '../../../domain/replica-registry.ts'
-import type { DayNumbers, StatsReport } from '../../../domain/stats.ts'
+import type { StatsReport } from '../../../domain/stats.ts'
 import type { ServiceStatus } from '../../../domain/status.ts'
 import { again, live } from '../html/again.ts'
 import { type Html, html, NOTHING, own, rendered } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
 import { ago, dated, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
-import { Recent, within } from '../recent.ts'
+import { inTime, Recent } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { namesOf, type SeenHandler, seeHandlers } from './handler-state.ts'
 import { isRange, numbers, RANGES, type Range } from './overview-numbers.ts'
 import { problems } from './overview-problems.ts'
-import { deadByHandler, handlerTable, replicaTable, sourceTable } from './overview-tables.ts'
+import { handlerTable, replicaTable, sourceTable } from './overview-tables.ts'
+import { type SeenSource, seeSource } from './source-state.ts'
 
 /** How long a page is given again after it was made: fifty that are open ask ten times a second. */
 const FRESH_MS = 3_000
-/** What the store does not tell within this time is left out. The status has a time of its own. */
-const TIMEOUT_MS = 2_000
 
 export function registerOverview(routes: ConsoleRoutes, options: ConsolePorts): void {
   const made = new Recent<Html>(FRESH_MS, Object.keys(RANGES).length)
   const show = (visit: Visit): Promise<Html> => {
     const range = rangeOf(visit)
-    return made.of(range, async () => rendered(overview(await read(options, range), options)))
+    return made.of(range, async () => rendered(overview(await read(options, range))))
   }
   routes.page(
     '',
@@ -45,51 +45,48 @@ interface Seen {
   readonly nowMs: number
   readonly status: ServiceStatus
   readonly stats: StatsReport | undefined
-  readonly day: DayNumbers | undefined
-  readonly dead: ReadonlyMap<string, number> | undefined
-  /** When the last event of each source came, also before this process began. */
-  readonly lastEvents: ReadonlyMap<string, number | undefined> | undefined
+  readonly sources: readonly SeenSource[]
+  readonly handlers: readonly SeenHandler[]
   readonly replicas: readonly RunningReplica[] | undefined
 }
 
 async function read(options: ConsolePorts, range: Range): Promise<Seen> {
   const nowMs = options.clock()
-  const [status, stats, day, dead, lastEvents, replicas] = await Promise.all([
+  const [status, stats, sources, handlers, replicas] = await Promise.all([
     options.status(),
     inTime(options.recentStats(RANGES[range])),
-    inTime(options.day()),
-    inTime(options.deadCauses({}).then(deadByHandler)),
-    inTime(lastEventsOf(options)),
+    seeSources(options),
+    namesOf(options).then((names) => seeHandlers(names.slice(0, MAX_HANDLERS), options)),
     options.replicas === undefined ? undefined : inTime(options.replicas()),
   ])
-  return { range, nowMs, status, stats, day, dead, lastEvents, replicas }
+  return { range, nowMs, status, stats, sources, handlers, replicas }
 }
 
-/** Sources that are asked for; each takes a query. */
+/** What is judged for the tables, which show the first of them; the state of each source takes a query. */
 const MAX_SOURCES = 50
+const MAX_HANDLERS = 200
 
-async function lastEventsOf({ sources, sourceState }: ConsolePorts): Promise<ReadonlyMap<string, number | undefined>> {
-  const states = sources()
+/** Those with a problem are among them. */
+async function seeSources(options: ConsolePorts): Promise<readonly SeenSource[]> {
+  const { problems: known } = await options.status()
+  const isWell = ({ name }: { readonly name: string }): number => (known.some(({ source }) => source === name) ? 0 : 1)
+  const chosen = options
+    .sources()
+    .toSorted((one, other) => isWell(one) - isWell(other))
     .slice(0, MAX_SOURCES)
-    .map(async ({ name }) => [name, (await sourceState(name)).lastWebhookAtMs] as const)
-  return new Map(await Promise.all(states))
+  return Promise.all(chosen.map((source) => seeSource(source, options)))
 }
-
-const inTime = <Value>(promise: Promise<Value>): Promise<Value | undefined> => within(TIMEOUT_MS, promise)
 
 const isAsking = (range: Range, nowMs: number): Html =>
   again({ path: `/console/part/overview?range=${range}`, into: 'overview', seconds: 5, nowMs, steady: 'hand' })
 
-const overview = (
-  { range, nowMs, status, stats, day, dead, lastEvents, replicas }: Seen,
-  options: ConsolePorts,
-): Html => html`
+const overview = ({ range, nowMs, status, stats, sources, handlers, replicas }: Seen): Html => html`
 <div class="head"><div><h1>${headline(status)}</h1><p>As of ${dated(nowMs)}</p></div>${live('Live, every 5 s')}${isAsking(range, nowMs)}</div>
 ${problems(status, nowMs)}
 ${status.lastEventAtMs === undefined && stats?.total.received === 0 ? FIRST_STEPS : NOTHING}
 ${numbers(range, stats, status, nowMs)}
-<div class="two">${sourceTable({ names: options.sources().map(({ name }) => name), lastEventAtMs: (source) => options.sourceHealth(source).lastWebhookAtMs ?? lastEvents?.get(source), status, day, nowMs })}
-${handlerTable({ names: options.handlers().map(({ name }) => name), status, day, dead })}</div>
+<div class="two">${sourceTable(sources, status.sources, nowMs)}
+${handlerTable(handlers, status.handlers, nowMs)}</div>
 ${replicas === undefined || replicas.length < 2 ? NOTHING : replicaTable(replicas, nowMs)}`
 
 const FIRST_STEPS = html`<p class="note">No event has come yet. <a href="/console/sources">Give a provider the URL of a source</a>, or send yourself a first event with <code>holdfast send</code>.</p>`
