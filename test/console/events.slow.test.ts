@@ -1,6 +1,6 @@
-import type { Page } from 'playwright-core'
-import { beforeAll, describe, expect, test } from 'vitest'
-import { shareBrowser, signIn } from './browser.ts'
+import type { Page, Route } from 'playwright-core'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { openBrowser, shareBrowser, signIn, visit } from './browser.ts'
 import { shareScene } from './scene.ts'
 
 const open = shareBrowser()
@@ -89,6 +89,27 @@ describe('the list of events', () => {
     await page.bringToFront()
     await expect.poll(() => state(page)).toBe('asks every 5 s')
     await row(page, await scene().send('report.due')).waitFor()
+  })
+
+  test('says why it is not live, keeps what it shows, and goes on by itself', async () => {
+    const browser = await openBrowser()
+    onTestFinished(() => browser.close())
+    const { page, context } = await visit(browser) // which complains of the answers 503 and 401
+    await signIn(page, scene().opsUrl)
+    let refused = 2
+    const refuse = (route: Route) => (refused-- > 0 ? route.fulfill({ status: 503, body: 'away' }) : route.continue())
+    await page.route('**/console/live', refuse)
+    await page.route('**/console/part/events', refuse)
+    await page.goto(events())
+    await expect.poll(() => state(page)).toBe('not live: the service answers 503')
+    expect(await rows(page).count()).toBeGreaterThan(0)
+    await expect.poll(() => state(page)).toBe('live')
+    await row(page, await scene().send('report.due')).waitFor()
+    const other = await context.newPage()
+    await other.goto(`${scene().opsUrl}/console/preferences`)
+    await other.getByRole('button', { name: 'Sign out' }).click()
+    await page.bringToFront()
+    await expect.poll(() => state(page)).toBe('signed out: load the page again')
   })
 
   test('is walked, searched and selected by keys', async () => {

@@ -24,6 +24,8 @@ class LiveList {
   /** There is no stream: the list asks by itself. */
   #isLost = false
   #isSignedOut = false
+  /** Why the list could not be asked for: what it shows stays. */
+  #fault
   #retryMs = POLL_MS
   #pollTimer
   #fresh = []
@@ -58,11 +60,10 @@ class LiveList {
   #tell() {
     const held = this.#heldBy()
     const place = this.#live.querySelector('.live')
-    place.classList.toggle('held', held !== undefined)
-    place.classList.toggle('lost', this.#isSignedOut)
-    const word = this.#isSignedOut
-      ? 'signed out: load the page again'
-      : (held ?? (this.#isLost ? 'asks every 5 s' : 'live'))
+    const fault = this.#isSignedOut ? 'signed out: load the page again' : this.#fault
+    place.classList.toggle('held', held !== undefined && fault === undefined)
+    place.classList.toggle('lost', fault !== undefined)
+    const word = fault ?? held ?? (this.#isLost ? 'asks every 5 s' : 'live')
     const state = this.#live.querySelector('[data-state]')
     if (state.textContent !== word) state.textContent = word
     this.#show.hidden = this.#waiting === 0
@@ -103,7 +104,14 @@ class LiveList {
     list.addEventListener('htmx:before:request', () => {
       this.#isAsking = true
     })
+    list.addEventListener('htmx:error', () => {
+      this.#fault = 'not live: no answer'
+    })
     list.addEventListener('htmx:before:swap', (event) => {
+      const { status } = event.detail.ctx.response
+      this.#fault = status < 400 ? undefined : `not live: the service answers ${status}`
+      if (status === 401) this.#isSignedOut = true
+      if (status >= 400) return event.preventDefault()
       const ids = [...event.detail.ctx.text.matchAll(/<tr role="row" id="(e-[\w-]+)"/g)].map(([, id]) => id)
       this.#fresh = ids.filter((id) => !document.getElementById(id))
       this.#isOld = this.#heldBy() !== undefined && !this.#isShown
