@@ -15,7 +15,7 @@ import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { pausing, resuming } from './pausing.ts'
 import { refusalsOf, refusedIn } from './refusals.ts'
 import { registrationLink } from './registrations.ts'
-import { sampleForm } from './sample.ts'
+import { sampleForm } from './send-sample.ts'
 import { findingsOf, lastWebhookOf, type SeenSource, seeSource, sourceIn, sourceStateOf } from './source-state.ts'
 
 const DRIFT_SHOWN = 20

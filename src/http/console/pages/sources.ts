@@ -11,7 +11,7 @@ import { trend } from './overview-tables.ts'
 import { pathOf, registerPausing } from './pausing.ts'
 import { refusedIn } from './refusals.ts'
 import { registerRegistrationPage } from './registrations.ts'
-import { registerSample } from './sample.ts'
+import { registerSample } from './send-sample.ts'
 import { registerSourcePage } from './source.ts'
 import { findingsOf, lastWebhookOf, type SeenSource, seeSource, sourceStateOf } from './source-state.ts'
 
