@@ -102,6 +102,15 @@ describe('a sample', () => {
     expect(items[0]).toMatchObject({ actor: 'OPS_TOKEN', outcome: 'done', target: expect.stringContaining('github') })
   })
 
+  test('ends no task, whatever it says of one', async () => {
+    await scene().post('/v1/tasks', { source: 'ai', task_id: 'task_1' })
+    const data = '{"task_id":"task_1","status":"completed","result":{}}'
+    const { headers } = await operator.send('/console/sources/ai/sample', { type: 'task.completed', data })
+    const uid = String(headers.location).split('/').at(-1)
+    expect(await scene().api(`/v1/events/${uid}`)).toMatchObject({ status: 'accepted', task: 'task_1' })
+    expect(await scene().api('/v1/tasks/ai/task_1')).toMatchObject({ status: 'pending' })
+  })
+
   test('has the data that it is given', async () => {
     const data = '{"order":9007199254740993,"note":"by hand"}'
     const { headers } = await operator.send('/console/sources/shop/sample', { type: 'order.created', data })
@@ -163,7 +172,7 @@ test('what is registered at the provider is shown when an operator asks, and reg
 test('someone who may only read sees no control, and is refused each of them', async () => {
   const page = await reader.get('/console/sources/shop')
   expect(page.status).toBe(200)
-  expect(page.text.match(/<form[^>]*action="\/console\/sources/g)).toBeNull()
+  expect(decoded(page.text).match(/<form[^>]*action="\/console\/sources/g)).toBeNull()
   for (const path of ['sample', 'pause', 'resume', 'registrations', 'registrations/delete'])
     expect((await reader.send(`/console/sources/shop/${path}`, { type: 'a.b', id: 'x' })).status).toBe(403)
   expect((await reader.get('/console/sources/shop/registrations')).status).toBe(403)
