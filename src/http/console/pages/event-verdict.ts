@@ -71,7 +71,7 @@ function waiting({ handler, attempts, dueAtMs, lastError }: Delivery, { holds, n
 function others({ handler, state, cause }: Delivery, { causes }: Story): Html {
   const same = state === 'dead' ? causes.get(handler) : undefined
   if (same === undefined || cause === undefined || same.count < 2) return NOTHING
-  const url = `/console/deliveries?${new URLSearchParams({ state: 'dead', cause, handler }).toString()}`
+  const url = `/console/dead/list?${new URLSearchParams({ cause, handler }).toString()}`
   const count = same.count - 1
   const words = `${capped({ count, more: same.isCapped })} ${count === 1 ? 'other' : 'others'} died the same way`
   return html` <a href="${own(url)}">${own(words)}</a>.`
