@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { post, signedEvent } from '../support/events.ts'
 import { OPS_READ_TOKEN, OPS_TOKEN, shareScene } from './scene.ts'
 import { signedIn } from './visitor.ts'
 
@@ -97,4 +98,19 @@ test('the exact bytes of an event are a file that no browser shows', async () =>
     'cross-origin-resource-policy': 'same-origin',
     'cache-control': 'no-store',
   })
+})
+
+test('a superseded event and the one that ended its task lead to each other', async () => {
+  await scene().post('/v1/tasks', { source: 'ai', task_id: 'task_9' })
+  const ends = async (status: string): Promise<string> =>
+    (await post(scene().publicUrl, signedEvent(`task.${status}`, { task_id: 'task_9', status }))).uid
+  const first = await ends('completed')
+  const second = await ends('failed')
+  const [winner, loser] = [(await page(first)).text, (await page(second)).text]
+  expect(winner).toContain(`superseded: <a href="/console/events/${second}">`)
+  expect(winner).toContain('The task ended: completed, by webhook')
+  expect(loser).toContain('Stored: superseded')
+  expect(loser).toContain(`<a href="/console/events/${first}">`)
+  expect(loser).toContain('− <bdi>data.status</bdi>: "<bdi>completed</bdi>"')
+  expect(loser).toContain('+ <bdi>data.status</bdi>: "<bdi>failed</bdi>"')
 })

@@ -194,7 +194,7 @@ class Tree {
     if (names.length === 0 || text.length > MAX_ACTED_ON || path.length > MAX_ACTED_ON) return NOTHING
     const of = html`<span class="hide"> ${plain(name, 40)}</span>`
     const url = kind === 'literal' ? undefined : this.#options.findUrl(fieldNamesTo(node), text)
-    return html`<span class="do">${url === undefined ? NOTHING : html`<a href="${own(url)}">find others<span class="hide"> with this ${plain(name, 40)}</span></a>`}${copyButton(path, html`path${of}`, 'link')}${when(text !== '', () => copyButton(text, html`value${of}`, 'link'))}</span>`
+    return html`<span class="do">${url === undefined ? NOTHING : html`<a href="${own(url)}">find others<span class="hide"> with this ${plain(name, 40)}</span></a>`}${copyButton(path, html`copy path${of}`, 'link')}${when(text !== '', () => copyButton(text, html`copy value${of}`, 'link'))}</span>`
   }
 }
 

@@ -44,7 +44,10 @@ const MAX_REMEMBERED = 500
 /** How soon after a replay the audit has it. */
 const AUDITED_MS = 15_000
 
-type Ports = Pick<ConsolePorts, 'store' | 'tasks' | 'pauses' | 'isRunning' | 'deadCauses' | 'replays' | 'clock'>
+type Ports = Pick<
+  ConsolePorts,
+  'store' | 'tasks' | 'pauses' | 'handlers' | 'isRunning' | 'deadCauses' | 'replays' | 'clock'
+>
 
 export function storyReader(ports: Ports): (event: EventDetail) => Promise<Story> {
   const { tasks, deadCauses, clock } = ports
@@ -79,12 +82,16 @@ const orNothing = async <Value>(value: Promise<Value>): Promise<Value | undefine
 const present = <Value>(entries: readonly (readonly [string, Value | undefined])[]): ReadonlyMap<string, Value> =>
   new Map(entries.filter((entry): entry is readonly [string, Value] => entry[1] !== undefined))
 
-function holdsOf({ source, deliveries }: EventDetail, { pauses, isRunning }: Ports): ReadonlyMap<string, Hold> {
+function holdsOf(
+  { source, deliveries }: EventDetail,
+  { pauses, handlers, isRunning }: Ports,
+): ReadonlyMap<string, Hold> {
+  const names = new Set(handlers().map(({ name }) => name))
   const holdOf = ({ handler, state, waitsForTurn }: Delivery): Hold | undefined => {
     if (state !== 'pending') return undefined
     const pause = pauses.find('handler', handler) ?? pauses.find('source', source)
     if (pause !== undefined) return { why: 'paused', pause }
-    if (!isRunning(handler)) return { why: 'gone' }
+    if (!names.has(handler) || !isRunning(handler)) return { why: 'gone' }
     return waitsForTurn === true ? { why: 'turn' } : undefined
   }
   return present(deliveries.map((delivery) => [delivery.handler, holdOf(delivery)]))

@@ -34,6 +34,7 @@ const line = ({ id, atMs, mark: name, tone, title, detail }: Moment, nowMs: numb
 const momentsOf = (story: Story): readonly Moment[] => [
   arrival(story),
   ...verification(story),
+  ...notRun(story),
   ...(story.task === undefined ? [] : taskMoments(story.task, story)),
   ...replayMoments(story),
   ...story.event.deliveries.flatMap((delivery, place) => [
@@ -51,17 +52,15 @@ const ARRIVALS: Readonly<Record<Origin, { readonly mark: MarkName; readonly word
 
 function arrival({ event }: Story): Moment {
   const { receivedFrom } = event
-  const { uid, receivedAtMs, origin, source, sizeBytes: size, headers, deliveries, status, reasons } = event
+  const { uid, receivedAtMs, origin, source, sizeBytes: size, headers } = event
   const { mark: name, words } = ARRIVALS[origin]
   const by = when(origin === 'webhook', () => html`POST /v1/webhooks/${show(source, 60)} · `)
-  const why = reasons.map((reason) => html`<p>${show(reason, 400)}</p>`)
-  const unrun = deliveries.length === 0 ? html`<p class="warn">${own(UNRUN[status])}</p>${why}` : html`${why}`
   return {
     id: 'm-arrival',
     atMs: receivedAtMs,
     mark: name,
     title: html`${receivedFrom === undefined ? own(words) : html`Received from ${show(receivedFrom, 60)}`}`,
-    detail: html`<p>${by}${own(bytes(size))} · <a href="/console/events/${own(uid)}?show=headers#payload">${own(counted(Object.keys(headers).length, 'header'))}</a></p>${unrun}`,
+    detail: html`<p>${by}${own(bytes(size))} · <a href="/console/events/${own(uid)}?show=headers#payload">${own(counted(Object.keys(headers).length, 'header'))}</a></p>`,
   }
 }
 
@@ -76,6 +75,23 @@ function verification({ event: { verifiedBy, receivedAtMs } }: Story): readonly 
       mark: 'verified',
       title: html`Verified by secret ${secret} of ${of}`,
       detail: older,
+    },
+  ]
+}
+
+/** Its status, where that says more than its deliveries do. */
+function notRun({ event: { deliveries, status, reasons, receivedAtMs } }: Story): readonly Moment[] {
+  const isRun = deliveries.length > 0
+  if (isRun && reasons.length === 0) return []
+  const why = reasons.map((reason) => html`<p>${show(reason, 400)}</p>`)
+  return [
+    {
+      id: 'm-stored',
+      // A handler's process may have found it out.
+      atMs: isRun ? undefined : receivedAtMs,
+      mark: status === 'unhandled' ? 'none' : isRun ? 'note' : 'stored',
+      title: html`${own(isRun ? 'It is' : 'Stored:')} ${own(status)}`,
+      detail: html`${when(!isRun, () => html`<p>${own(UNRUN[status])}</p>`)}${why}`,
     },
   ]
 }

@@ -9,6 +9,7 @@ import { state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { bytes, day, duration, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
+import { within } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { quoted } from '../search-words.ts'
 import { actions, registerEventActions } from './event-actions.ts'
@@ -20,6 +21,8 @@ import { timeline } from './event-timeline.ts'
 import { verdict } from './event-verdict.ts'
 
 const DAY_MS = 86_400_000
+/** What stands beside an event may have to be searched for; the page does not wait longer. */
+const BESIDE_MS = 250
 
 /** The page of one event: what happened to it, and what is in it. */
 export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): void {
@@ -45,7 +48,7 @@ export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): voi
     const [body, neighbours, beside] = await Promise.all([
       store.body(event.uid).catch(() => undefined),
       neighboursOf(store, event, visit),
-      besideOf(store, story).catch(() => undefined),
+      within(BESIDE_MS, besideOf(store, story)),
     ])
     const aside = html`${identity(story, retention.periods())}${payloadOf(visit, event, body)}${beside === undefined ? NOTHING : besideCard(story, body, beside)}`
     return {
@@ -88,7 +91,7 @@ function identity({ event, nowMs }: Story, periods: Periods): Html {
   const createdMs = Date.parse(createdAt)
   const others = `/console/events?q=${encodeURIComponent(`source:${quoted(source)} id:${quoted(id)}`)}`
   return html`<section class="card pad" aria-labelledby="identity"><h2 id="identity" class="hide">Identity</h2><dl class="kv">
-${fact('Uid', copied(uid))}${fact("Provider's id", html`${copied(id)} <a class="tiny" href="${own(others)}">find others</a>`)}
+${fact('Uid', copied(uid))}${fact("Provider's id", html`${copied(id)} <a class="tiny nowrap" href="${own(others)}">find others</a>`)}
 ${fact('Source', html`<a href="/console/sources/${own(encodeURIComponent(source))}">${show(source, 60)}</a>${own(provider === source ? '' : `, ${provider}`)}${apiVersion === undefined ? NOTHING : html`, API ${show(apiVersion, 40)}`}`)}
 ${Number.isNaN(createdMs) || createdAtSource === 'received' ? NOTHING : fact('Created', html`${time(createdMs, nowMs)} UTC${own(lagOf(receivedAtMs - createdMs))}`)}
 ${fact('Kept until', own(keptUntil(event, periods, nowMs)))}
