@@ -240,14 +240,18 @@ function readSource(
   const apiKey = env.text(`${variable}_API_KEY`)
   if (apiKey !== undefined && !/^[\x20-\x7e]+$/.test(apiKey))
     env.fault(`${variable}_API_KEY holds a character that no header can carry`)
+  const redeliveryReplaysDead = env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`)
+  env.otherwise(`${variable}_REDELIVERY_REPLAYS_DEAD`, 'as its provider says')
+  const apiUrl = env.url(`${variable}_API_URL`)
+  env.otherwise(`${variable}_API_URL`, 'that of its provider, if there is one')
   return {
     name,
     variable,
     apiKey,
     dedupe: env.word(`${variable}_DEDUPE`, DEDUPE_MODES),
     keys: readKeys(env, `${variable}_KEYS`),
-    redeliveryReplaysDead: env.optionalFlag(`${variable}_REDELIVERY_REPLAYS_DEAD`),
-    apiUrl: env.url(`${variable}_API_URL`),
+    redeliveryReplaysDead,
+    apiUrl,
     expectEvery: readExpectEvery(env, `${variable}_EXPECT_EVERY`),
     provider,
     secrets: (secrets ?? []).filter((secret) => secret !== ''),

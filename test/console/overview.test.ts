@@ -82,6 +82,34 @@ test('if nothing needs a hand the overview says so, with the last event, and lis
   expect(page.text).toContain('4.0 s ago')
 })
 
+test('a page with numbers in every step stays small, and has them as a table too', async () => {
+  const times = { count: 9, meanMs: 1, p50Ms: 12.34, p99Ms: 234.5 }
+  const total = {
+    received: 98_765,
+    duplicates: 1,
+    refused: new Map(),
+    handled: 98_765,
+    failed: 12_345,
+    dead: 1,
+    recovered: 0,
+    quarantined: 0,
+    expired: 0,
+    ack: times,
+    handler: times,
+    queue: times,
+  }
+  const sinceMs = Math.floor(NOW_MS / 900_000) * 900_000 - 95 * 900_000
+  const points = Array.from({ length: 96 }, (_, at) => ({ atMs: sinceMs + at * 900_000, ...total }))
+  const page = await consoleWith({
+    recentStats: async () => ({ sinceMs, untilMs: sinceMs + 96 * 900_000, stepSeconds: 900, total, points }),
+  })('/console')
+  expect(page.text.length).toBeLessThan(100_000)
+  expect(page.text).toMatch(
+    /<td>03:00<\/td><td class="num">98,765<\/td><td class="num">98,765<\/td><td class="num">12,345<\/td>/,
+  )
+  expect(page.text).toContain('98,765 received, 98,765 attempts succeeded, 12,345 failed; most at')
+})
+
 test('many pages that are open cost one reading of the numbers', async () => {
   let readings = 0
   const { recentStats } = consolePorts(store, NOW_MS)

@@ -25,6 +25,8 @@ export interface Plot {
   readonly isLog?: boolean
   /** It stands beside a wider one, and is as high. */
   readonly isNarrow?: boolean
+  /** The last step is not over: of a count it has less than a whole one, and the line would look like a fall. */
+  readonly isLastOpen?: boolean
   readonly written: (value: number) => string
 }
 
@@ -72,14 +74,17 @@ const endOf = ({ isNarrow = false }: Pick<Plot, 'isNarrow'>): number =>
 
 type Position = (ms: number) => number
 
-function lines({ series, timesMs, stepMs, isLog = false, isNarrow = false, written }: Plot, x: Position): Html {
+function lines(given: Plot, x: Position): Html {
+  const { series, timesMs, stepMs, isLog = false, isNarrow = false, isLastOpen = false, written } = given
   const end = endOf({ isNarrow })
-  const drawn = series.filter(({ as }) => as !== 'failures')
+  const drawn = series
+    .filter(({ as }) => as !== 'failures')
+    .map((each) => (isLastOpen ? { ...each, values: each.values.slice(0, -1) } : each))
   const values = drawn.flatMap((each) => each.values.filter((value) => value !== undefined))
   const most = Math.max(1, ...values)
   const least = Math.min(...values.filter((value) => value > 0), most)
   // Without a lane below, the lines have its room.
-  const bottom = TOP + LINES_HEIGHT + (drawn.length === series.length ? LANE_GAP + LANE_HEIGHT : 0)
+  const bottom = TOP + LINES_HEIGHT + (series.every(({ as }) => as !== 'failures') ? LANE_GAP + LANE_HEIGHT : 0)
   const y = isLog
     ? scaleLog([Math.min(least, most / 10), most], [bottom, TOP])
         .clamp(true)
