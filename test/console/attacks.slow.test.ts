@@ -63,7 +63,7 @@ describe('a page of an attacker, in the browser of somebody who has signed in,',
       await page.goto(evilUrl(site))
       expect((await answered).status(), type).toBeGreaterThanOrEqual(400)
     }
-    content = `<script>
+    content = `<body><script>
       for (const path of ['/console/handlers/billing/pause', '/v1/handlers/billing/pause', '/v1/drain'])
         for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json'])
           fetch('${scene.opsUrl}' + path, { method: 'POST', mode: type.endsWith('json') ? 'cors' : 'no-cors', credentials: 'include', body: '{}', signal: AbortSignal.timeout(5_000), headers: { 'content-type': type } }).catch(() => {}).finally(() => document.body.append(path + type + ' '))
