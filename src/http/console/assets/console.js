@@ -47,12 +47,18 @@ function localTimes(place) {
     const at = new Date(time.dateTime)
     if (/ago/.test(time.textContent) || Number.isNaN(at.getTime())) continue
     time.dataset.local = ''
+    const milliseconds = /\.\d{3}$/.exec(time.textContent)?.[0] ?? ''
     const isToday = at.toDateString() === new Date().toDateString()
-    const clock = at.toLocaleTimeString('en-GB')
+    const clock = `${at.toLocaleTimeString('en-GB')}${milliseconds}`
     time.textContent = isToday
       ? clock
       : `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${clock}`
+    // It is not the time of UTC any more.
+    const after = time.nextSibling
+    if (after?.nodeType === Node.TEXT_NODE) after.data = after.data.replace(/^ UTC/, '')
   }
+  for (const { firstChild: title } of place.querySelectorAll('th'))
+    if (title?.nodeType === Node.TEXT_NODE) title.data = title.data.replace(/, UTC$/, ', here')
 }
 localTimes(document)
 document.addEventListener('htmx:after:swap', (event) => localTimes(event.target))

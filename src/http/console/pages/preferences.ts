@@ -31,7 +31,7 @@ ${choice(
 )}
 ${choice('Times', 'times', frame.times, [
   ['utc', 'UTC'],
-  ['local', 'of this machine (with a script)'],
+  ['local', 'of this machine (by a script; plots stay in UTC)'],
 ])}
 ${choice('Keys', 'keys', frame.keys ? 'on' : 'off', [
   ['on', 'on: press ? to see them'],
