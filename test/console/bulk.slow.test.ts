@@ -1,5 +1,8 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
+import { memoryDirectory } from '../support/sqlite/store.ts'
 import { shareBrowser, signIn } from './browser.ts'
 import { type Scene, startScene } from './scene.ts'
 
@@ -104,4 +107,24 @@ test('an operator selects dead letters and replays them, and sees what became of
   await expect.poll(() => heading(page)).toBe('Replayed 2 events')
   await expect.poll(() => page.getByText('billing succeeded').count(), { timeout: 10_000 }).toBe(2)
   await scene.settled(1)
+})
+
+test('the dead letters of a handler that is gone cannot be replayed, which their page says, but discarded', async () => {
+  const scene = await sceneWith(2)
+  const handlers = memoryDirectory()
+  writeFileSync(join(handlers, 'shop.js'), "export default (router) => router.on('*', { name: 'ledger' }, () => {})\n")
+  scene.configured.HANDLERS_DIR = handlers
+  await scene.reloadConfig('request')
+  const { page } = await open()
+  await signIn(page, scene.opsUrl)
+  await page.goto(`${scene.opsUrl}/console/dead`)
+  expect(await page.getByText('No running process has this handler').isVisible()).toBe(true)
+  expect(await page.getByRole('button', { name: /probe/ }).count()).toBe(0)
+  await page.goto(`${scene.opsUrl}/console/replay?q=outcome:dead`)
+  expect(await page.getByText('No running process has the handler billing').isVisible()).toBe(true)
+  await page.goto(`${scene.opsUrl}/console/dead`)
+  await page.getByRole('link', { name: 'Discard…' }).click()
+  await page.getByRole('button', { name: 'Discard 2' }).click()
+  await expect.poll(() => page.getByText('2 dead letters discarded.').isVisible()).toBe(true)
+  expect(await heading(page)).toBe('No dead letters')
 })

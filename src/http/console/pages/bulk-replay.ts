@@ -3,7 +3,7 @@ import { isHoldfastError } from '../../../domain/errors.ts'
 import type { EventSummary } from '../../../domain/event.ts'
 import { isUid, newUid } from '../../../domain/names.ts'
 import type { ReplayFilter, ReplayJob } from '../../../domain/replay-jobs.ts'
-import type { ReplayOrder } from '../../../domain/replay-service.ts'
+import type { CountLimits, ReplayOrder } from '../../../domain/replay-service.ts'
 import { askedBy, noteChange, noteNoChange } from '../../ops/audit.ts'
 import { clientOf } from '../../ops/ops-app.ts'
 import { aimed, orderInWords } from '../../ops/replays.ts'
@@ -13,14 +13,17 @@ import { plain, show } from '../html/show.ts'
 import { ago, capped, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Sent, Visit } from '../routes.ts'
+import { isGone } from './gone.ts'
 import { askedOf, bulkUrl, filterOf, type Meant, meantBy, meantFields, originOf } from './meant.ts'
 import { noSuchHandler, rateField, rateOf } from './replay-fields.ts'
 import { jobLike } from './replay-words.ts'
 import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
 import { askSelection } from './selection.ts'
 
-/** How far, and how long, the page counts before it says how many there are at least. */
-const COUNTED = { matches: 10_000, ms: 1_000 }
+/** How far, and how long, the page counts before it says how many there are at least; what is in payloads takes longer to find. */
+const MAX_COUNTED = 10_000
+const COUNT_MS = 250
+const COUNT_IN_PAYLOADS_MS = 1_000
 const SAMPLES = 3
 /** Replays in which one is looked for that does the same. */
 const RECENT_JOBS = 30
@@ -71,7 +74,7 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
     const filter = aimed(filterOf(meant))
     try {
       const [{ matched, more, sample }, jobs] = await Promise.all([
-        replays.dryRun({ filter, all: true, probe: false }, COUNTED).catch(noneOf(meant)),
+        replays.dryRun({ filter, all: true, probe: false }, limitsOf(filter)).catch(noneOf(meant)),
         jobsLike(filter, ports),
       ])
       const events = sample.slice(0, SAMPLES)
@@ -83,6 +86,11 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
     }
   }
 }
+
+const limitsOf = ({ contains, match }: ReplayFilter): CountLimits => ({
+  matches: MAX_COUNTED,
+  ms: contains === undefined && match === undefined ? COUNT_MS : COUNT_IN_PAYLOADS_MS,
+})
 
 /** A cause of which nothing is dead any more is no fault of the person. */
 const noneOf =
@@ -129,20 +137,21 @@ function ask(found: Preview, visit: Visit, ports: ConsolePorts): Html {
   const { meant, filter, count, more, jobs } = found
   const running = jobs.find(({ state }) => state === 'running')
   if (count === 0 && !more) return nothing(found, visit)
-  const n = capped({ count, more })
+  // In the time of the page none was found yet.
+  const n = count === 0 ? 'all' : capped({ count, more })
   const what = filter.delivery === 'dead' ? 'dead letter' : 'event'
   const isProbe = visit.query.get('probe') === 'on'
-  return html`<div class="head"><div><h1>Replay ${own(`${n} ${what}${count === 1 && !more ? '' : 's'}`)}${meant.handler === undefined ? NOTHING : html` to ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
+  return html`<div class="head"><div><h1>Replay ${own(`${n} ${what}${count === 1 && !more ? '' : 's'}${count === 0 ? ' that match' : ''}`)}${meant.handler === undefined ? NOTHING : html` to ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
 <form class="card pad stack" method="post" action="/console/replay">${meantFields(meant, visit)}<input type="hidden" name="key" value="${own(newUid())}">
 <ul class="steps">${steps(found, visit, ports)}</ul>
-${samples(`The first ${whole(found.events.length)}, oldest first`, sampleRows(found), visit)}
+${when(count > 0, () => samples(count === 1 ? 'The event' : `The first ${whole(found.events.length)}, oldest first`, sampleRows(found), visit))}
 ${
   running !== undefined
     ? html`<p class="note" role="status">A replay of the same is running already: <a href="/console/replays/${own(running.id)}">see how far it is</a>.</p>`
     : html`${when(filter.delivery === undefined && meant.handler === undefined, () => toField(ports))}
-<label class="radio"><input type="checkbox" name="probe"${when(isProbe, () => CHECKED)}> Replay one first, as a probe: the others follow only if it succeeds</label>
+${when(count !== 1 || more, () => html`<label class="radio"><input type="checkbox" name="probe"${when(isProbe, () => CHECKED)}> Replay one first, as a probe: the others follow only if it succeeds</label>`)}
 <div class="bar spread"><div class="bar">${rateField()}<span class="small muted">${own(durationOf(count, more))}</span></div>
-<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn go" type="submit">Replay ${own(n)}</button>`)}</div></div>`
+<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn go" type="submit" data-key="r">Replay ${own(n)}</button>`)}</div></div>`
 }</form>`
 }
 
@@ -159,18 +168,30 @@ const toField = ({ handlers }: ConsolePorts): Html =>
     .map(({ name }) => html`<option value="${own(name)}">only ${plain(name, 60)}</option>`)}</select></label>`
 
 /** What will happen, and what to think of before. */
-function steps({ meant, filter, events }: Preview, { nowMs }: Visit, { pauses }: ConsolePorts): Html {
-  const { handler, source } = filter
+function steps(found: Preview, { nowMs }: Visit, ports: ConsolePorts): Html {
+  const { meant, filter, events, count } = found
+  const { source } = filter
   const oldest = Math.min(...events.map(({ receivedAtMs }) => receivedAtMs), nowMs)
+  const handlers = handlersOf(found)
   const paused = [
-    handler === undefined ? undefined : pauses.find('handler', handler),
-    source === undefined ? undefined : pauses.find('source', source),
+    ...handlers.map((name) => ports.pauses.find('handler', name)),
+    source === undefined ? undefined : ports.pauses.find('source', source),
   ].filter((each) => each !== undefined)
+  const gone = handlers.filter((name) => isGone(name, ports))
   return html`${runs(filter)}
 ${step('note', html`The oldest goes first, and new events go before them all. What came after ${time(meant.atMs, nowMs)} is left out.`)}
+${when(count === 0, () => step('note', html`None was found in the time of this page, which did not look at all events. The replay does.`))}
 ${when(Object.keys(filter).length === 1, () => step('warning', html`These are <b>all events</b> of the store: nothing was searched for.`))}
 ${when(nowMs - oldest > STALE_MS, () => step('warning', html`The oldest came ${ago(oldest, nowMs)}, at ${time(oldest, nowMs)}. If a newer event of the same thing has been handled meanwhile, an old one may undo it.`))}
-${paused.map(({ kind, name }) => step('paused', html`The ${own(kind)} <a href="/console/${own(kind)}s/${own(encodeURIComponent(name))}">${show(name, 60)}</a> is paused: what is replayed waits until somebody resumes it.`))}`
+${paused.map(({ kind, name }) => step('paused', html`The ${own(kind)} <a href="/console/${own(kind)}s/${own(encodeURIComponent(name))}">${show(name, 60)}</a> is paused: what is replayed waits until somebody resumes it.`))}
+${gone.map((name) => step('warning', html`No running process has the handler <b>${show(name, 60)}</b>: its deliveries are skipped, and stay as they are.`))}`
+}
+
+/** The handlers that are known to run: the named one, or those of the events that the page shows. */
+const handlersOf = ({ filter: { handler, delivery }, deliveries }: Preview): readonly string[] => {
+  if (handler !== undefined) return [handler]
+  if (delivery === undefined) return []
+  return [...new Set(deliveries.filter((each) => each.state === STATES[delivery]).map((each) => each.handler))]
 }
 
 function runs({ delivery, handler }: ReplayFilter): Html {

@@ -12,6 +12,7 @@ import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { discardedNote } from './bulk-discard.ts'
 import { registerDeadList } from './dead-list.ts'
 import { views } from './dead-views.ts'
+import { isGone } from './gone.ts'
 import { bulkUrl } from './meant.ts'
 import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
 import { runningReplays } from './running-replays.ts'
@@ -178,30 +179,23 @@ function group(cause: DeadCause, example: string | undefined, { visit, probed, p
   const mine = probed !== undefined && isOf(probed, cause) ? probed : undefined
   const isProven = mine?.state === 'succeeded'
   const n = capped({ count, more: isCapped })
-  return html`<article class="group" id="g-${own(title)}" aria-labelledby="${own(title)}"><div><h2 id="${own(title)}">${error(signature)}</h2>
+  return html`<article class="group" id="g-${own(title)}" aria-labelledby="${own(title)}"><div><h2 id="${own(title)}"><a class="row" href="/console/dead/list?${own(list.toString())}">${error(signature)}</a></h2>
 <p class="meta"><span>handler <b>${show(handler, 60)}</b></span><span>source <b>${show(source, 60)}</b></span><span>first <b>${time(firstAtMs, nowMs)}</b></span><span>last <b>${time(lastAtMs, nowMs)}</b></span>${at === undefined ? NOTHING : html`<span>at <b class="mono">${show(at, 120)}</b></span>`}<span>${own(words)}</span></p></div>
 <div class="side">${bars(hourly, words)}<p class="count">${own(n)}<span class="hide"> dead letters</span></p></div>
 ${mine === undefined ? NOTHING : probePanel(mine, n, visit)}
-<div class="do bar">${actions(cause, isProven, only, ports, visit)}<a class="btn plain" href="/console/dead/list?${own(list.toString())}">${own(count === 1 ? 'See it' : 'See them')}</a>${example === undefined ? NOTHING : html`<a class="btn plain" href="/console/events/${own(example)}">Latest example</a>`}</div></article>`
+<div class="do bar">${actions(cause, isProven, only, ports, visit)}${example === undefined ? NOTHING : html`<a class="btn plain" href="/console/events/${own(example)}">Latest example</a>`}</div></article>`
 }
 
 /** `isProven`: its probe has succeeded, and offers the rest. */
-function actions(
-  cause: DeadCause,
-  isProven: boolean,
-  only: string,
-  { handlers, isRunning, pauses }: ConsolePorts,
-  visit: Visit,
-): Html {
+function actions(cause: DeadCause, isProven: boolean, only: string, ports: ConsolePorts, visit: Visit): Html {
   const { handler, source, count, isCapped, id } = cause
-  const isGone = !handlers().some(({ name }) => name === handler) || !isRunning(handler)
   const n = capped({ count, more: isCapped })
   const meant = { handler, source, cause: id }
   const gone = html`<p class="small warn">${mark('warning')} No running process has this handler: deploy it again to replay ${own(count === 1 ? 'it' : 'them')}.</p>`
   const paused = html`<p class="small warn">${mark('paused')} <a href="/console/handlers/${own(encodeURIComponent(handler))}">The handler is paused</a>: what is replayed waits.</p>`
   const discard = html`<a class="btn" href="${own(bulkUrl('discard', meant))}">Discard…</a>`
-  if (isGone) return html`${gone}${when(visit.mayChange, () => discard)}`
-  return html`${when(pauses.find('handler', handler) !== undefined, () => paused)}${when(
+  if (isGone(handler, ports)) return html`${gone}${when(visit.mayChange, () => discard)}`
+  return html`${when(ports.pauses.find('handler', handler) !== undefined, () => paused)}${when(
     visit.mayChange,
     () =>
       html`${when(!isProven, () => html`${probeForm(cause, only, count === 1, visit)}${when(count > 1, () => html`<a class="btn" href="${own(bulkUrl('replay', meant))}">Replay all ${own(n)}…</a>`)}`)}${discard}`,
