@@ -19,6 +19,8 @@ import { pathOf, pausing, resuming } from './pausing.ts'
 
 const CAUSES_SHOWN = 10
 const FAILURES_SHOWN = 8
+/** Causes whose dead deliveries are listed, those of the latest deaths. */
+const CAUSES_LOOKED_AT = 4
 
 export function registerHandlerPage(routes: ConsoleRoutes, options: ConsolePorts): void {
   const { attempts } = options
@@ -39,7 +41,7 @@ export function registerHandlerPage(routes: ConsoleRoutes, options: ConsolePorts
   routes.page('/handlers/:name', async (visit) => {
     const part = await work(visit)
     const { name, handler, pause } = part.seen
-    const failures = await inTime(failuresOf(name, options))
+    const failures = await inTime(failuresOf(part.seen, options))
     return {
       section: 'handlers',
       title: name,
@@ -125,20 +127,19 @@ interface Failure {
   readonly atMs: number
 }
 
-/** Deliveries that are dead, or wait for another attempt after one that failed. */
-async function failuresOf(handler: string, { store }: ConsolePorts): Promise<readonly Failure[]> {
+/** Deliveries that are dead, or wait for another attempt after one that failed. Dead ones by cause: their index has few others. */
+async function failuresOf({ name, causes }: SeenHandler, { store }: ConsolePorts): Promise<readonly Failure[]> {
+  const latest = causes.toSorted((one, other) => other.lastAtMs - one.lastAtMs).slice(0, CAUSES_LOOKED_AT)
+  const filters = [...latest.map(({ id }) => ({ state: 'dead', cause: id }) as const), { state: 'pending' } as const]
   const lists = await Promise.all(
-    (['dead', 'pending'] as const).map((state) => store.deliveries({ handler, state }, { limit: FAILURES_SHOWN })),
+    filters.map((filter) => store.deliveries({ handler: name, ...filter }, { limit: FAILURES_SHOWN })),
   )
   return lists
     .flatMap(({ items }) => items)
-    .filter(({ lastError }) => lastError !== null && lastError !== undefined)
-    .map(({ eventUid, type, lastError, attempts, dueAtMs }) => ({
-      event: { uid: eventUid, type },
-      error: lastError ?? '',
-      attempts,
-      atMs: dueAtMs,
-    }))
+    .flatMap(({ eventUid: uid, type, lastError, attempts, dueAtMs: atMs }): readonly Failure[] =>
+      lastError === undefined ? [] : [{ event: { uid, type }, error: lastError, attempts, atMs }],
+    )
+    .toSorted((one, other) => other.atMs - one.atMs)
     .slice(0, FAILURES_SHOWN)
 }
 
