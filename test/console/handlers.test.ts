@@ -48,7 +48,8 @@ test('a handler with dead letters tells their cause, and leads to them and to th
   scene().breakBilling()
   const uid = await scene().send('invoice.paid', { number: 4 })
   await scene().settled(1)
-  expect(await rowOf('billing')).toMatch(/dead cannot charge invoice … *: no connection/)
+  // Causes may be some seconds old.
+  await expect.poll(() => rowOf('billing')).toMatch(/dead cannot charge invoice … *: no connection/)
   const { text } = await operator.get('/console/handlers/billing')
   expect(read(text)).toContain('1 of its deliveries is dead, of one cause')
   expect(text).toContain(`/console/events/${uid}`)

@@ -21,6 +21,8 @@ export interface SeenHandler {
   /** Undefined, as `day`: the store does not tell. */
   readonly waiting: Waiting | undefined
   readonly day: HandlerDay | undefined
+  /** Whether nothing was counted if there is no `day`. */
+  readonly isCounted: boolean
 }
 
 /** Deliveries that have been due for longer are a backlog, as in the status. */
@@ -64,6 +66,7 @@ export async function seeHandlers(names: readonly string[], options: ConsolePort
     causes: dead?.causes.filter((cause) => cause.handler === name) ?? [],
     waiting: waiting?.find(({ handler }) => handler === name),
     day: days?.handlers.get(name),
+    isCounted: days !== undefined,
   }))
 }
 

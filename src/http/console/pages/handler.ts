@@ -69,15 +69,16 @@ function workOf(seen: SeenHandler, visit: Visit): Html {
 <div class="card pad stack"><p class="says">${handlerStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: shape, tone, word, says }) => html`<li>${mark(shape, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}</div>
 <dl class="facts card">
 ${fact('Waiting', waiting === undefined ? '–' : capped(waiting.pending), sinceMs === undefined ? own(waiting === undefined ? '' : 'none is due') : html`oldest due ${ago(sinceMs, nowMs)}`)}
-${fact('Handled this hour', rate(day?.handledHourly.at(-1)), own(failedText(day?.failedHourly.at(-1))))}
-${fact('Handled, 24 h', rate(day?.handled), own(failedText(day?.failed)))}
+${fact('Handled this hour', rate(seen, day?.handledHourly.at(-1)), own(failedText(day?.failedHourly.at(-1))))}
+${fact('Handled, 24 h', rate(seen, day?.handled), own(failedText(day?.failed)))}
 ${times('Run time, 24 h', day?.times)}
 ${times('Queue delay, 24 h', day?.queue)}
 </dl>
 ${causesOf(name, causes, nowMs)}`
 }
 
-const rate = (count: number | undefined): string => (count === undefined ? '–' : whole(count))
+const rate = ({ isCounted }: SeenHandler, count = isCounted ? 0 : undefined): string =>
+  count === undefined ? '–' : whole(count)
 const failedText = (count: number | undefined): string => (count === undefined ? '' : `${whole(count)} failed`)
 
 /** Of 24 hours. */

@@ -86,7 +86,12 @@ function listOf(rows: readonly SeenHandler[], older: string | undefined, { nowMs
         kind: 'number',
         cell: (seen) => html`<span class="label">dead </span>${own(capped(deadCountOf(seen)))}`,
       },
-      { title: '24 h', kind: 'number', onPhone: 'end', cell: ({ day }) => number('24 h', day?.handled) },
+      {
+        title: '24 h',
+        kind: 'number',
+        onPhone: 'end',
+        cell: ({ day, isCounted }) => number('24 h', day?.handled ?? (isCounted ? 0 : undefined)),
+      },
       { title: 'Trend', onPhone: 'gone', cell: ({ day }) => trend(day?.handledHourly, day?.failedHourly) },
       {
         title: 'p50',

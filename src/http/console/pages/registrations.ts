@@ -83,15 +83,15 @@ function listOf(items: readonly SourceRegistration[], visit: Visit): Html {
     rows: shown,
     columns: [
       {
-        title: 'URL',
-        onPhone: 'wide',
-        cell: ({ url, ours }) => html`<code>${show(url, 200)}</code>${when(ours, () => html` <b>this source</b>`)}`,
-      },
-      {
         title: 'State',
         kind: 'short',
-        onPhone: 'end',
         cell: ({ active }) => (active ? state('succeeded', own('on')) : state('paused', own('off'))),
+      },
+      {
+        title: 'URL',
+        onPhone: 'wide',
+        cell: ({ url, ours, id }) =>
+          html`<code>${show(url, 200)}</code>${when(ours, () => html` <b>this source</b>`)} <span class="muted small">${show(id, 80)}</span>`,
       },
       {
         title: 'Events',
@@ -99,8 +99,13 @@ function listOf(items: readonly SourceRegistration[], visit: Visit): Html {
         cell: ({ events }) =>
           html`${show(events.slice(0, EVENTS_SHOWN).join(', '), 300)}${own(events.length > EVENTS_SHOWN ? `, and ${events.length - EVENTS_SHOWN} more` : '')}`,
       },
-      { title: 'Id', onPhone: 'wide', cell: ({ id }) => html`<code>${show(id, 80)}</code>` },
-      { title: '', onPhone: 'wide', cell: (registration) => actionsOf(registration, visit) },
+      {
+        title: 'Actions',
+        isTitleHidden: true,
+        kind: 'third',
+        onPhone: 'wide',
+        cell: (registration) => actionsOf(registration, visit),
+      },
     ],
     foot: pager(
       own(items.length > MAX_SHOWN ? `${MAX_SHOWN} of ${items.length}` : counted(items.length, 'registration')),

@@ -64,7 +64,7 @@ ${
   sampleFault !== undefined
     ? html`<p class="muted">None can be sent here: ${show(sampleFault, 300)}.</p>`
     : mayChange
-      ? html`<form class="stack" method="post" action="${own(pathOf('source', name))}/sample">${csrfField(frame)}<label class="field whole">Type <input name="type" list="sample-types" required maxlength="${MAX_NAME_LENGTH}" value="${plain(last ?? wanted[0] ?? '', MAX_NAME_LENGTH)}" autocomplete="off" spellcheck="false"></label><datalist id="sample-types">${suggested.map((type) => html`<option value="${plain(type, MAX_NAME_LENGTH)}"></option>`)}</datalist>
+      ? html`<form class="stack" method="post" action="${own(pathOf('source', name))}/sample">${csrfField(frame)}<label class="field whole">Type <input name="type" list="sample-types" required maxlength="${MAX_NAME_LENGTH}" value="${plain(last ?? wanted[0] ?? types[0] ?? '', MAX_NAME_LENGTH)}" autocomplete="off" spellcheck="false"></label><datalist id="sample-types">${suggested.map((type) => html`<option value="${plain(type, MAX_NAME_LENGTH)}"></option>`)}</datalist>
 <details><summary>Data of your own</summary><label class="field tall">JSON of an object; empty: made from the schema of the type, if it has one <textarea name="data" rows="6" spellcheck="false"></textarea></label></details>
 <div><button class="btn go" type="submit">Send a sample</button></div></form>`
       : html`<p class="muted">With OPS_TOKEN one can send it.</p>`

@@ -24,7 +24,9 @@ export interface SeenSource {
   readonly pause: Pause | undefined
   /** Of the status, those of this source. */
   readonly problems: readonly Problem[]
+  /** Undefined: nothing was counted, or the store does not tell; `isCounted` says which. */
   readonly day: SourceDay | undefined
+  readonly isCounted: boolean
 }
 
 /** One thing that is so, with its reason. */
@@ -59,6 +61,7 @@ export async function seeSource(
     pause: pauses.find('source', name),
     problems: problems.filter((each) => each.source === name),
     day: days?.sources.get(name),
+    isCounted: days !== undefined,
   }
 }
 

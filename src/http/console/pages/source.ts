@@ -73,7 +73,7 @@ function arrivalOf(seen: SeenSource, setup: SourceSetup, visit: Visit): Html {
   const lastMs = lastWebhookOf(seen)
   const fact = (title: string, value: Html, sub: Html = NOTHING): Html =>
     html`<div><dt>${own(title)}</dt><dd>${value}</dd><dd class="sub">${sub}</dd></div>`
-  const number = (count: number | undefined): Html => own(count === undefined ? '–' : whole(count))
+  const number = (count = seen.isCounted ? 0 : undefined): Html => own(count === undefined ? '–' : whole(count))
   return html`<div><p class="crumb"><a href="/console/sources">Sources</a></p><div class="head"><h1>${show(name, 80)}</h1><div class="bar">${live(LIVE)}<a class="btn" href="${own(events)}">Its events</a>${resuming('source', name, pause, visit)}</div></div></div>
 <div class="card pad stack"><p class="says">${sourceStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}</div>
 <dl class="facts card">

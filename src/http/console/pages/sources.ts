@@ -56,7 +56,7 @@ function worstFirst({ sources, sourceHealth, pauses }: ConsolePorts): readonly S
 }
 
 const nameOf = ({ source }: SeenSource): string => source.name
-const count = (label: string, value: number | undefined): Html =>
+const count = (label: string, { isCounted }: SeenSource, value = isCounted ? 0 : undefined): Html =>
   html`<span class="label">${own(label)} </span>${own(value === undefined ? '–' : whole(value))}`
 
 function listOf(rows: readonly SeenSource[], older: string | undefined, { nowMs }: Visit): Html {
@@ -79,8 +79,12 @@ function listOf(rows: readonly SeenSource[], older: string | undefined, { nowMs 
         onPhone: 'wide',
         cell: (seen) => html`<span class="muted">${findingsOf(seen, nowMs)[0].why}</span>`,
       },
-      { title: '24 h', kind: 'number', cell: ({ day }) => count('24 h', day?.total.received) },
-      { title: 'Refused', kind: 'number', cell: ({ day }) => count('refused', day && refusedIn(day.total)) },
+      { title: '24 h', kind: 'number', cell: (seen) => count('24 h', seen, seen.day?.total.received) },
+      {
+        title: 'Refused',
+        kind: 'number',
+        cell: (seen) => count('refused', seen, seen.day && refusedIn(seen.day.total)),
+      },
       { title: 'Trend', onPhone: 'gone', cell: ({ day }) => trend(day?.receivedHourly) },
       {
         title: 'Last',
