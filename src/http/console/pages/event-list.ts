@@ -114,7 +114,7 @@ function deliveriesOf({ status, reasons }: EventSummary, deliveries: readonly De
   const pieces = [
     ...failed.map(
       (each) =>
-        html`${show(each.lastError ?? '', 120)} <span class="muted">· ${show(each.handler, 40)}${own(nextOf(each, nowMs))}</span>`,
+        html`<span class="muted">${show(each.handler, 40)}${own(nextOf(each, nowMs))}:</span> ${show(each.lastError ?? '', 120)}`,
     ),
     ...deliveries.filter((each) => !isFailed(each)).map(quiet),
   ]

@@ -12,7 +12,7 @@ import { Recent, within } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { filterOfWords, queryOf, type SearchWord, wordsIn } from '../search-words.ts'
 import { type Found, list, listUrl, wordOfOutcome } from './event-list.ts'
-import { fewerWords } from './fewer-words.ts'
+import { fewerWords, sumOf } from './fewer-words.ts'
 import { registerSuggestions } from './suggest.ts'
 
 const PAGE_SIZE = 30
@@ -138,10 +138,8 @@ function tabs({ words, filter }: Found, counts: OutcomeCounts | undefined): Html
     const url = listUrl(
       outcome === undefined ? others : [...others, { text: `outcome:${outcome}`, field: 'outcome', value: outcome }],
     )
-    const count =
-      counts === undefined || outcome === undefined
-        ? NOTHING
-        : html` <span class="n">${own(capped(counts[outcome]))}</span>`
+    const found = counts && (outcome === undefined ? sumOf(counts) : counts[outcome])
+    const count = found === undefined ? NOTHING : html` <span class="n">${own(capped(found))}</span>`
     const name = outcome === undefined ? html`all` : html`${mark(outcome)}${own(wordOfOutcome(outcome))}`
     return html`<a href="${own(url)}"${when(filter.outcome === outcome, () => CURRENT)}>${name}${count}</a>`
   }

@@ -34,7 +34,8 @@ export async function fewerWords(
   return fewer
 }
 
-const sumOf = (counts: OutcomeCounts): CappedCount =>
+/** Of all outcomes. */
+export const sumOf = (counts: OutcomeCounts): CappedCount =>
   Object.values(counts).reduce((sum, { count, more }) => ({ count: sum.count + count, more: sum.more || more }), {
     count: 0,
     more: false,
