@@ -27,3 +27,15 @@ export class Budget {
     return this.#left <= 0
   }
 }
+
+/** The first pieces that have room together; those after them are not made. */
+export function fitting(pieces: Iterable<Html>, bytes: number): readonly Html[] {
+  const budget = new Budget(bytes)
+  const kept: Html[] = []
+  for (const piece of pieces) {
+    const taken = budget.take(piece)
+    if (taken === undefined) break
+    kept.push(taken)
+  }
+  return kept
+}

@@ -1,9 +1,11 @@
+import { fitting } from './budget.ts'
 import { type Html, html, own, when } from './html.ts'
 import type { JsonNode } from './json-nodes.ts'
 import { show } from './show.ts'
 
-/** Lines of one comparison, and characters of a path and of a value in it. */
+/** Lines and bytes of one comparison, and characters of a path and of a value in it. */
 const MAX_LINES = 50
+const MAX_BYTES = 8_000
 const MAX_PATH = 160
 const MAX_VALUE = 120
 const MAX_NAMES = 32
@@ -67,7 +69,9 @@ function childPairs(before: JsonNode, after: JsonNode): readonly Pair[] {
 export function payloadDiff(before: JsonNode, after: JsonNode): Html {
   const { differences, more } = differencesOf(before, after)
   if (differences.length === 0) return html`<p class="pad small muted">The payloads have the same values.</p>`
-  return html`<div class="diff">${differences.map(line)}</div>${when(more, () => html`<p class="pad small muted">They differ in more.</p>`)}`
+  const lines = fitting(differences.values().map(line), MAX_BYTES)
+  const isCut = more || lines.length < differences.length
+  return html`<div class="diff">${lines}</div>${when(isCut, () => html`<p class="pad small muted">They differ in more.</p>`)}`
 }
 
 function line({ kind, node }: Difference): Html {

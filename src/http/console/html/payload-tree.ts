@@ -10,7 +10,7 @@ const MAX_NODES = 200
 /** Nodes of one object or array below the first, so that it leaves room for what follows. */
 const MAX_CHILDREN = 60
 const MAX_DEPTH = 12
-const MAX_BYTES = 48_000
+const MAX_BYTES = 42_000
 /** Characters of a string; if there are many long ones, less of each is shown. */
 const MAX_TEXT = 2_048
 const SHORT_TEXT = 200
@@ -85,7 +85,7 @@ class Tree {
     const budget = new Budget(MAX_BYTES)
     for (const [node, children] of picked) {
       const shown: (readonly [JsonNode, Html])[] = []
-      for (const child of children) {
+      for (const child of budget.isSpent ? [] : children) {
         const line = budget.take(this.#line(child, picked.has(child)))
         if (line === undefined) break
         shown.push([child, line])

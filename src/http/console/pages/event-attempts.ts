@@ -39,25 +39,29 @@ function fold(handler: string, attempts: readonly Attempt[], id: string, { nowMs
   const [first, last] = [attempts[0] as Attempt, attempts.at(-1) as Attempt]
   const lengths = attempts.map(({ durationMs }) => durationMs)
   const waits = attempts.slice(1).map(({ startedAtMs }, at) => startedAtMs - (attempts[at]?.startedAtMs ?? startedAtMs))
-  const list = attempts
-    .slice(0, MAX_LISTED)
-    .map(
-      ({ number, startedAtMs, durationMs, error, cause }) =>
-        html`<li>${number}. ${time(startedAtMs, nowMs, 'milliseconds')} · ${own(duration(durationMs))}${when(error !== first.error && cause !== undefined, () => html` · ${show(error ?? '', 80)}`)}</li>`,
-    )
-  const rest = attempts.length - list.length
   return {
     id,
     atMs: first.startedAtMs,
     mark: 'failing',
     title: html`${show(handler, 60)}, attempts ${own(`${first.number} to ${last.number}`)}, the same error`,
-    detail: html`<p>over ${own(duration(last.startedAtMs - first.startedAtMs))} · ${own(duration(Math.min(...lengths)))} to ${own(duration(Math.max(...lengths)))} each · at most ${own(duration(Math.max(...waits)))} apart</p>
+    detail:
+      () => html`<p>over ${own(duration(last.startedAtMs - first.startedAtMs))} · ${own(duration(Math.min(...lengths)))} to ${own(duration(Math.max(...lengths)))} each · at most ${own(duration(Math.max(...waits)))} apart</p>
 <p>${show(first.error ?? first.outcome, MAX_ERROR)}</p>
-<details id="${own(id)}-all"><summary>Show ${own(counted(attempts.length, 'attempt'))}</summary><ol class="tries">${list}${when(rest > 0, () => html`<li>and ${own(whole(rest))} more</li>`)}</ol></details>`,
+${tries(attempts, id, nowMs)}`,
   }
 }
 
-/** How an attempt ended; `for`: how long it took is said of it. */
+function tries(attempts: readonly Attempt[], id: string, nowMs: number): Html {
+  const [first] = attempts
+  const items = attempts.slice(0, MAX_LISTED).map(({ number, startedAtMs, durationMs, error }) => {
+    const other = when(error !== first?.error, () => html` · ${show(error ?? '', 80)}`)
+    return html`<li>${number}. ${time(startedAtMs, nowMs, 'milliseconds')} · ${own(duration(durationMs))}${other}</li>`
+  })
+  const rest = attempts.length - items.length
+  return html`<details id="${own(id)}-all"><summary>Show ${own(counted(attempts.length, 'attempt'))}</summary><ol class="tries">${items}${when(rest > 0, () => html`<li>and ${own(whole(rest))} more</li>`)}</ol></details>`
+}
+
+/** How an attempt ended; `isTimed`: the words are followed by how long it took. */
 const ENDS: Readonly<Record<AttemptOutcome, { readonly words: string; readonly isTimed: boolean }>> = {
   succeeded: { words: 'succeeded in', isTimed: true },
   failed: { words: 'failed after', isTimed: true },
@@ -89,7 +93,7 @@ function one(
     mark: isDone ? 'succeeded' : isDead ? 'dead' : outcome === 'released' ? 'replayed' : 'failing',
     title: html`${show(handler, 60)}${own(`${numbered} ${words}${isTimed ? ` ${duration(durationMs)}` : ''}${isDead ? ': dead' : ''}`)}`,
     ...(!isDone && {
-      detail: why(attempt, { id, isOpen: isLast, at: isLast ? story.causes.get(handler)?.at : undefined }),
+      detail: () => why(attempt, { id, isOpen: isLast, at: isLast ? story.causes.get(handler)?.at : undefined }),
     }),
   }
 }

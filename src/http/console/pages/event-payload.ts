@@ -2,7 +2,7 @@ import type { EventDetail } from '../../../domain/event-store.ts'
 import { isDeeperThan } from '../../../domain/json.ts'
 import { MAX_JSON_DEPTH, MAX_NAME_LENGTH } from '../../../domain/limits.ts'
 import { faultOfPath } from '../../../domain/payload-match.ts'
-import { Budget } from '../html/budget.ts'
+import { Budget, fitting } from '../html/budget.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { isContainer, type JsonNode, jsonNodes, namesIn, nodeAt, pointerOf } from '../html/json-nodes.ts'
 import { payloadTree, type TreeOptions } from '../html/payload-tree.ts'
@@ -17,7 +17,7 @@ export const MAX_PARSED_BYTES = 262_144
 const MAX_RAW_BYTES = 16_384
 /** Characters of one line that are shown together. */
 const RAW_PIECE = 512
-const MAX_VIEW_BYTES = 48_000
+const MAX_VIEW_BYTES = 42_000
 const MAX_HEADER_TEXT = 600
 const VIEWS = ['tree', 'raw', 'headers'] as const
 type View = (typeof VIEWS)[number]
@@ -120,14 +120,11 @@ function findUrl(source: string, path: readonly string[], value: string): string
 }
 
 function headersOf({ headers }: EventDetail): Html {
-  const budget = new Budget(MAX_VIEW_BYTES)
   const all = Object.entries(headers)
-  const pieces: Html[] = []
-  for (const [name, value] of all) {
-    const piece = budget.take(html`<dt>${show(name, 80)}</dt><dd>${show(value, MAX_HEADER_TEXT)}</dd>`)
-    if (piece === undefined) break
-    pieces.push(piece)
-  }
+  const pieces = fitting(
+    all.map(([name, value]) => html`<dt>${show(name, 80)}</dt><dd>${show(value, MAX_HEADER_TEXT)}</dd>`),
+    MAX_VIEW_BYTES,
+  )
   const rest = all.length - pieces.length
   return html`<div class="pad"><dl class="kv mono">${pieces}</dl>${when(rest > 0, () => html`<p class="small muted">${own(counted(rest, 'more header'))}: the ops API has them.</p>`)}</div>`
 }

@@ -155,5 +155,6 @@ export interface Moment {
   readonly mark: MarkName
   readonly tone?: Tone
   readonly title: Html
-  readonly detail?: Html
+  /** It is only made if there is room for it. */
+  readonly detail?: () => Html
 }

@@ -1,6 +1,6 @@
 import type { Origin } from '../../../domain/event.ts'
 import type { Task } from '../../../domain/task.ts'
-import { Budget } from '../html/budget.ts'
+import { fitting } from '../html/budget.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { type MarkName, mark } from '../html/marks.ts'
 import { show } from '../html/show.ts'
@@ -9,27 +9,26 @@ import { attemptsOf } from './event-attempts.ts'
 import { type Delivery, type Hold, type Moment, type Story, timeOfUid } from './event-story.ts'
 import { taskPath } from './task.ts'
 
-const MAX_BYTES = 30_000
+const MAX_BYTES = 24_000
+const MAX_REASON_BYTES = 4_000
 
 /** What happened, in order of time. The newest have room first: what there is no room for is left out in the middle. */
 export function timeline(story: Story): Html {
   const moments = momentsOf(story).toSorted(
     (one, other) => (one.atMs ?? Number.POSITIVE_INFINITY) - (other.atMs ?? Number.POSITIVE_INFINITY) || 0,
   )
-  const budget = new Budget(MAX_BYTES)
-  const [first, ...rest] = moments.map((moment) => line(moment, story.nowMs))
-  const taken: Html[] = []
-  for (const piece of rest.toReversed()) {
-    const kept = budget.take(piece)
-    if (kept === undefined) break
-    taken.unshift(kept)
-  }
+  const [first, ...rest] = moments
+  const lines = rest
+    .toReversed()
+    .values()
+    .map((moment) => line(moment, story.nowMs))
+  const taken = fitting(lines, MAX_BYTES).toReversed()
   const left = rest.length - taken.length
-  return html`<ol class="line">${first ?? NOTHING}${when(left > 0, () => html`<li id="m-left"><span></span><span class="dot">${mark('note')}</span><div class="ev"><h3>${own(counted(left, 'step'))} not shown</h3><p><code>holdfast events show ${own(story.event.uid)}</code> has all of them</p></div></li>`)}${taken}</ol>`
+  return html`<ol class="line">${first === undefined ? NOTHING : line(first, story.nowMs)}${when(left > 0, () => html`<li id="m-left"><span></span><span class="dot">${mark('note')}</span><div class="ev"><h3>${own(counted(left, 'step'))} not shown</h3><p><code>holdfast events show ${own(story.event.uid)}</code> has all of them</p></div></li>`)}${taken}</ol>`
 }
 
 const line = ({ id, atMs, mark: name, tone, title, detail }: Moment, nowMs: number): Html =>
-  html`<li id="${own(id)}">${atMs === undefined ? html`<span></span>` : time(atMs, nowMs, 'milliseconds')}<span class="dot">${mark(name, tone)}</span><div class="ev"><h3>${title}</h3>${detail ?? NOTHING}</div></li>`
+  html`<li id="${own(id)}">${atMs === undefined ? html`<span></span>` : time(atMs, nowMs, 'milliseconds')}<span class="dot">${mark(name, tone)}</span><div class="ev"><h3>${title}</h3>${detail?.() ?? NOTHING}</div></li>`
 
 const momentsOf = (story: Story): readonly Moment[] => [
   arrival(story),
@@ -60,7 +59,8 @@ function arrival({ event }: Story): Moment {
     atMs: receivedAtMs,
     mark: name,
     title: html`${receivedFrom === undefined ? own(words) : html`Received from ${show(receivedFrom, 60)}`}`,
-    detail: html`<p>${by}${own(bytes(size))} · <a href="/console/events/${own(uid)}?show=headers#payload">${own(counted(Object.keys(headers).length, 'header'))}</a></p>`,
+    detail: () =>
+      html`<p>${by}${own(bytes(size))} · <a href="/console/events/${own(uid)}?show=headers#payload">${own(counted(Object.keys(headers).length, 'header'))}</a></p>`,
   }
 }
 
@@ -74,7 +74,7 @@ function verification({ event: { verifiedBy, receivedAtMs } }: Story): readonly 
       atMs: receivedAtMs,
       mark: 'verified',
       title: html`Verified by secret ${secret} of ${of}`,
-      detail: older,
+      detail: () => older,
     },
   ]
 }
@@ -83,7 +83,10 @@ function verification({ event: { verifiedBy, receivedAtMs } }: Story): readonly 
 function notRun({ event: { deliveries, status, reasons, receivedAtMs } }: Story): readonly Moment[] {
   const isRun = deliveries.length > 0
   if (isRun && reasons.length === 0) return []
-  const why = reasons.map((reason) => html`<p>${show(reason, 400)}</p>`)
+  const why = fitting(
+    reasons.map((reason) => html`<p>${show(reason, 300)}</p>`),
+    MAX_REASON_BYTES,
+  )
   return [
     {
       id: 'm-stored',
@@ -91,7 +94,7 @@ function notRun({ event: { deliveries, status, reasons, receivedAtMs } }: Story)
       atMs: isRun ? undefined : receivedAtMs,
       mark: status === 'unhandled' ? 'none' : isRun ? 'note' : 'stored',
       title: html`${own(isRun ? 'It is' : 'Stored:')} ${own(status)}`,
-      detail: html`${when(!isRun, () => html`<p>${own(UNRUN[status])}</p>`)}${why}`,
+      detail: () => html`${when(!isRun, () => html`<p>${own(UNRUN[status])}</p>`)}${why}`,
     },
   ]
 }
@@ -110,7 +113,13 @@ function taskMoments(task: Task, { event }: Story): readonly Moment[] {
   const { id, uid, createdAtMs, staleAtMs, polls, lastError, endedAtMs, status, resolvedBy, eventUid } = task
   const link = html`<a href="${own(taskPath(task))}">${show(id ?? uid, 60)}</a>`
   const moments: Moment[] = [
-    { id: 'm-task', atMs: createdAtMs, mark: 'running', title: html`Its task began`, detail: html`<p>${link}</p>` },
+    {
+      id: 'm-task',
+      atMs: createdAtMs,
+      mark: 'running',
+      title: html`Its task began`,
+      detail: () => html`<p>${link}</p>`,
+    },
   ]
   if (polls > 0)
     moments.push({
@@ -118,7 +127,7 @@ function taskMoments(task: Task, { event }: Story): readonly Moment[] {
       atMs: staleAtMs,
       mark: 'asked',
       title: html`No webhook had come: the provider was asked ${own(polls === 1 ? 'once' : counted(polls, 'time'))}`,
-      detail: html`${lastError === null ? NOTHING : html`<p class="warn">${show(lastError, 300)}</p>`}`,
+      detail: () => html`${lastError === null ? NOTHING : html`<p class="warn">${show(lastError, 300)}</p>`}`,
     })
   if (endedAtMs !== null)
     moments.push({
@@ -128,7 +137,8 @@ function taskMoments(task: Task, { event }: Story): readonly Moment[] {
       title: html`The task ended: ${own(status)}${own(resolvedBy === null ? '' : `, by ${resolvedBy}`)}`,
       ...(eventUid !== null &&
         eventUid !== event.uid && {
-          detail: html`<p>by the event <a href="/console/events/${own(eventUid)}">…${own(eventUid.slice(-6))}</a></p>`,
+          detail: () =>
+            html`<p>by the event <a href="/console/events/${own(eventUid)}">…${own(eventUid.slice(-6))}</a></p>`,
         }),
     })
   return moments
@@ -149,7 +159,7 @@ function replayMoments({ event, replays }: Story): readonly Moment[] {
       atMs: isJob ? firstMs : Math.min(firstMs, timeOfUid(id) ?? firstMs),
       mark: 'replayed',
       title: html`Replayed${who}`,
-      ...(isJob && { detail: html`<p>with others, in <a href="/console/replays/${own(id)}">a replay</a></p>` }),
+      ...(isJob && { detail: () => html`<p>with others, in <a href="/console/replays/${own(id)}">a replay</a></p>` }),
     }
   })
 }
@@ -178,7 +188,7 @@ function stateOf(
       atMs: waitMs > 0 ? dueAtMs : undefined,
       mark: 'pending',
       title: html`${name} ${own(`${again} ${when_}`)}`,
-      ...(isRetry && { detail: html`<p>attempt ${attempts + 1}</p>` }),
+      ...(isRetry && { detail: () => html`<p>attempt ${attempts + 1}</p>` }),
     },
   ]
 }
@@ -188,19 +198,21 @@ function heldMoment(hold: Hold, name: Html, nowMs: number): Pick<Moment, 'mark' 
     return {
       mark: 'pending',
       title: html`${name} waits for its turn`,
-      detail: html`<p>An earlier event with the same order key has not ended.</p>`,
+      detail: () => html`<p>An earlier event with the same order key has not ended.</p>`,
     }
   if (hold.why === 'gone')
     return {
       mark: 'none',
       tone: 'warn',
       title: html`${name} does not run: its handler is gone`,
-      detail: html`<p>No running process has a handler of this name. Deploy one, or start a worker that has it.</p>`,
+      detail: () =>
+        html`<p>No running process has a handler of this name. Deploy one, or start a worker that has it.</p>`,
     }
   const { kind, name: paused, by, sinceMs, reason } = hold.pause
   return {
     mark: 'paused',
     title: html`${name} waits`,
-    detail: html`<p>${own(kind === 'handler' ? 'It' : 'Its source')} is <a href="/console/${own(kind)}s/${own(encodeURIComponent(paused))}">paused</a> by ${show(by, 60)} since ${time(sinceMs, nowMs)} UTC${reason === undefined ? NOTHING : html`: “${show(reason, 256)}”`}</p>`,
+    detail: () =>
+      html`<p>${own(kind === 'handler' ? 'It' : 'Its source')} is <a href="/console/${own(kind)}s/${own(encodeURIComponent(paused))}">paused</a> by ${show(by, 60)} since ${time(sinceMs, nowMs)} UTC${reason === undefined ? NOTHING : html`: “${show(reason, 256)}”`}</p>`,
   }
 }

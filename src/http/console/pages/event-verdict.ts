@@ -1,3 +1,4 @@
+import { Budget } from '../html/budget.ts'
 import { between, type Html, html, NOTHING, own } from '../html/html.ts'
 import { show } from '../html/show.ts'
 import { capped, counted, duration, time } from '../html/words.ts'
@@ -6,29 +7,40 @@ import { UNRUN } from './event-timeline.ts'
 
 /** Handlers that have a sentence of their own. */
 const MAX_SENTENCES = 6
+/** Characters of an error, and bytes of all sentences. */
+const MAX_ERROR = 200
+const MAX_BYTES = 6_000
 
 /** What has become of an event, in a sentence for each handler: those that need a person first. */
 export function verdict(story: Story): Html {
   const { deliveries, status, reasons } = story.event
   if (deliveries.length === 0) {
-    const why = status === 'quarantined' && reasons.length > 0 ? html` ${show(reasons.join('; '), 400)}` : NOTHING
+    const why = status === 'quarantined' && reasons.length > 0 ? html` ${show(reasons.join('; '), MAX_ERROR)}` : NOTHING
     return html`${own(UNRUN[status])}${why}`
   }
   const rest = deliveries.length - MAX_SENTENCES
+  const budget = new Budget(MAX_BYTES)
   const sentences = deliveries
     .toSorted((one, other) => rankOf(one) - rankOf(other))
     .slice(0, MAX_SENTENCES)
-    .map((delivery) => html`${sentence(delivery, story)}${others(delivery, story)}`)
+    .map((delivery) => {
+      const told = (maxError: number) => html`${sentence(delivery, story, maxError)}${others(delivery, story)}`
+      return budget.take(told(MAX_ERROR)) ?? told(0)
+    })
   return html`${between(sentences, html` `)}${rest > 0 ? own(` And ${counted(rest, 'more handler')}.`) : NOTHING}`
 }
+
+const whyOf = (error: string | undefined, max: number): Html =>
+  error === undefined || max === 0 ? NOTHING : html`: <code>${show(error, max)}</code>`
 
 const RANKS = ['dead', 'pending', 'running', 'discarded', 'succeeded']
 const rankOf = ({ state }: Delivery): number => RANKS.indexOf(state)
 
-function sentence(delivery: Delivery, story: Story): Html {
+/** `maxError`: characters of the error; 0: it is left to the times below. */
+function sentence(delivery: Delivery, story: Story, maxError: number): Html {
   const { handler, state, lastError, history } = delivery
   const name = html`<b>${show(handler, 80)}</b>`
-  const why = lastError === undefined ? NOTHING : html`: <code>${show(lastError, 200)}</code>`
+  const why = whyOf(lastError, maxError)
   switch (state) {
     case 'succeeded':
       return html`${name} succeeded.`
@@ -39,7 +51,7 @@ function sentence(delivery: Delivery, story: Story): Html {
     case 'running':
       return html`${name} runs now${own(history.length === 0 ? '' : ', again')}.`
     case 'pending':
-      return html`${name} ${waiting(delivery, story)}.`
+      return html`${name} ${waiting(delivery, story, maxError)}.`
   }
 }
 
@@ -52,7 +64,7 @@ function tried({ history }: Delivery): Html {
   return html`tried ${own(tries.length === 1 ? 'once' : `${counted(tries.length, 'time')} in ${duration(ms)}`)}`
 }
 
-function waiting({ handler, attempts, dueAtMs, lastError }: Delivery, { holds, nowMs }: Story): Html {
+function waiting({ handler, attempts, dueAtMs, lastError }: Delivery, { holds, nowMs }: Story, maxError: number): Html {
   const hold = holds.get(handler)
   if (hold?.why === 'turn') return html`waits for its turn`
   if (hold?.why === 'gone') return html`waits: no running process has this handler`
@@ -63,7 +75,7 @@ function waiting({ handler, attempts, dueAtMs, lastError }: Delivery, { holds, n
   const inMs = dueAtMs - nowMs
   const next = inMs > 0 ? `in ${duration(inMs)}` : 'now'
   if (attempts === 0) return html`runs ${own(next)}`
-  const why = lastError === undefined ? NOTHING : html`: <code>${show(lastError, 200)}</code>`
+  const why = whyOf(lastError, maxError)
   return html`failed ${own(attempts === 1 ? 'once' : counted(attempts, 'time'))} and tries again ${own(next)}${why}`
 }
 

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest'
+import type { Attempt } from '../../src/domain/delivery.ts'
+import type { EventDetail } from '../../src/domain/event-store.ts'
+import type { Pause } from '../../src/domain/pause.ts'
+import { type Delivery, followSeconds, type Story, storyReader } from '../../src/http/console/pages/event-story.ts'
+import { timeline } from '../../src/http/console/pages/event-timeline.ts'
+import { verdict } from '../../src/http/console/pages/event-verdict.ts'
+
+const NOW_MS = Date.parse('2026-11-26T03:12:41Z')
+const UID = '01a21e73-f82c-721e-bd96-b0f62aead455'
+
+const delivery = (given: Partial<Delivery> = {}): Delivery => ({
+  eventUid: UID,
+  source: 'shop',
+  type: 'invoice.paid',
+  handler: 'billing',
+  state: 'pending',
+  attempts: 0,
+  dueAtMs: NOW_MS,
+  history: [],
+  ...given,
+})
+
+const attempt = (number: number, given: Partial<Attempt> = {}): Attempt => ({
+  number,
+  outcome: 'failed',
+  error: `no connection ${number}`,
+  cause: 'c1',
+  startedAtMs: NOW_MS - 1_000_000 + number * 60_000,
+  durationMs: number,
+  ...given,
+})
+
+const event = (deliveries: readonly Delivery[]): EventDetail => ({
+  uid: UID,
+  source: 'shop',
+  provider: 'shop',
+  id: 'evt_1',
+  type: 'invoice.paid',
+  createdAt: '2026-11-26T03:00:00Z',
+  receivedAtMs: NOW_MS - 1_000_000,
+  origin: 'webhook',
+  status: 'accepted',
+  reasons: [],
+  sizeBytes: 2,
+  headers: {},
+  checksum: '00',
+  deliveries,
+})
+
+const pauseOf = (kind: Pause['kind'], name: string): Pause => ({ kind, name, sinceMs: NOW_MS, by: 'ana' })
+
+/** Ports of a service whose one handler is `billing`, with these pauses. */
+const read = (deliveries: readonly Delivery[], pauses: readonly Pause[] = []): Promise<Story> =>
+  storyReader({
+    clock: () => NOW_MS,
+    handlers: () => [{ name: 'billing', types: ['*'] }],
+    isRunning: () => true,
+    pauses: { find: (kind: string, name: string) => pauses.find((each) => each.kind === kind && each.name === name) },
+    deadCauses: async () => ({ causes: [], unnamed: 0 }),
+  } as unknown as Parameters<typeof storyReader>[0])(event(deliveries))
+
+describe('a story', () => {
+  test.each([
+    ['is paused with its handler', delivery(), [pauseOf('handler', 'billing')], 'it is paused by'],
+    ['is paused with its source', delivery(), [pauseOf('source', 'shop')], 'its source is paused by'],
+    ['has no handler any more', delivery({ handler: 'gone' }), [], 'no running process has this handler'],
+    ['waits for its turn', delivery({ waitsForTurn: true }), [], 'waits for its turn'],
+    ['failed', delivery({ attempts: 2, dueAtMs: NOW_MS + 60_000 }), [], 'failed 2 times and tries again in 1 min'],
+    ['never ran', delivery(), [], 'runs now'],
+  ])('says why a delivery does not run that %s', async (_which, waiting, pauses, words) => {
+    expect(verdict(await read([waiting], pauses)).toString()).toContain(words)
+  })
+
+  test('is followed the closer, the sooner it goes on, and not after its end', async () => {
+    const seconds = async (...deliveries: Delivery[]) => followSeconds(await read(deliveries))
+    const done = delivery({ state: 'succeeded' })
+    expect(await seconds(done, delivery({ state: 'dead' }), delivery({ state: 'discarded' }))).toBeUndefined()
+    expect(await seconds(done, delivery({ state: 'running' }))).toBe(1)
+    expect(await seconds(delivery({ dueAtMs: NOW_MS + 5_000 }))).toBe(2)
+    expect(await seconds(delivery({ dueAtMs: NOW_MS + 240_000 }))).toBe(10)
+    expect(await seconds(delivery({ handler: 'gone' }))).toBe(10)
+  })
+
+  test('folds the attempts in the middle that failed in the same way, and opens the last one alone', async () => {
+    const history = Array.from({ length: 12 }, (_, at) =>
+      attempt(at + 1, { errorDetail: { name: 'Error', message: `m${at + 1}` } }),
+    )
+    const line = timeline(await read([delivery({ state: 'dead', attempts: 12, history })])).toString()
+    expect(line).toContain('<bdi>billing</bdi>, attempts 2 to 11, the same error')
+    expect(line).toContain('Show 10 attempts')
+    expect(line).toContain('billing</bdi>, attempt 12, failed after 12 ms: dead')
+    expect(line.match(/<h3>/g)).toHaveLength(4)
+    expect(line.match(/<details/g)).toHaveLength(2)
+    expect(line).toMatch(/<\/h3><pre class="trace"/)
+    const others = history.map((each, at) => (at === 5 ? attempt(6, { cause: 'c2' }) : each))
+    expect(timeline(await read([delivery({ history: others })])).toString()).toContain(
+      'attempts 2 to 5, the same error',
+    )
+  })
+
+  test('is short, whatever errors there are and however many', async () => {
+    const bad = '\0\u202e<script>'.repeat(200)
+    const errorDetail = { name: bad, message: bad, stack: Array.from({ length: 16 }, () => bad) }
+    const history = Array.from({ length: 300 }, (_, at) =>
+      attempt(at + 1, { error: bad, cause: `c${at}`, errorDetail }),
+    )
+    const deliveries = Array.from({ length: 8 }, (_, at) =>
+      delivery({ handler: `h${at}`, state: 'dead', lastError: bad, history }),
+    )
+    const story = await read(deliveries)
+    const [line, says] = [timeline(story).toString(), verdict(story).toString()]
+    expect([Buffer.byteLength(line) < 26_000, Buffer.byteLength(says) < 8_000]).toEqual([true, true])
+    expect(line).toContain('not shown')
+    expect(line).toContain('attempt 300')
+    expect(line + says).not.toMatch(/\0|\u202e|<script/)
+  })
+})
