@@ -16,8 +16,8 @@ import { fewerWords, sumOf } from './fewer-words.ts'
 import { registerSuggestions } from './suggest.ts'
 
 const PAGE_SIZE = 30
-/** Counts that take longer are left out of the page. */
-const COUNT_MS = 150
+/** What is not counted by then is left out of a page. */
+const PAGE_MS = 200
 /** How old the counts of a search may be, as one goes from outcome to outcome. */
 const COUNTS_MS = 2_000
 /** How old a list may be that a page fetches again, and how many different ones are kept. */
@@ -29,7 +29,7 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
   const lists = new Recent<Html>(LIST_MS, MAX_LISTS)
   const counts = new Recent<OutcomeCounts>(COUNTS_MS, MAX_LISTS)
 
-  async function find(visit: Visit): Promise<Found> {
+  async function find(visit: Visit, endsAtMs = performance.now() + PAGE_MS): Promise<Found> {
     const { query, nowMs } = visit
     const words = wordsIn(query.get('q') ?? '')
     const filter = filterOfWords(words, nowMs)
@@ -38,18 +38,19 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
     const isEmpty = page.items.length === 0 && page.nextCursor === undefined && cursor === undefined
     const [deliveries, fewer] = await Promise.all([
       store.facets.deliveriesOf(page.items.map(({ uid }) => uid)),
-      isEmpty ? fewerWords(store.facets, words, nowMs) : [],
+      isEmpty ? fewerWords(store.facets, words, nowMs, endsAtMs) : [],
     ])
     return { visit, words, filter, cursor, page, pageSize: PAGE_SIZE, deliveries, fewer }
   }
 
   /** Undefined: it is not known in the time of a page. */
-  async function countsOf({ words, filter }: Found): Promise<OutcomeCounts | undefined> {
+  async function countsOf({ words, filter }: Found, endsAtMs: number): Promise<OutcomeCounts | undefined> {
     const { outcome: _, contains, match, ...others } = filter
-    if (contains !== undefined || match !== undefined) return undefined
+    const leftMs = endsAtMs - performance.now()
+    if (contains !== undefined || match !== undefined || leftMs <= 0) return undefined
     const key = queryOf(words.filter(({ field }) => field !== 'outcome'))
     return within(
-      COUNT_MS,
+      leftMs,
       counts.of(key, () => store.facets.countByOutcome(others)),
     )
   }
@@ -57,12 +58,13 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
   routes.page('/events', async (visit): Promise<Page> => {
     const text = visit.query.get('q') ?? ''
     try {
-      const found = await find(visit)
+      const endsAtMs = performance.now() + PAGE_MS
+      const found = await find(visit, endsAtMs)
       return {
         section: 'events',
         title: text === '' ? 'Events' : `${text} · Events`,
         // A count takes longer than all the rest, which must not wait for it.
-        content: events(found, text, await countsOf(found)),
+        content: events(found, text, await countsOf(found, endsAtMs)),
       }
     } catch (error) {
       if (!isHoldfastError(error, 'invalid_request')) throw error

@@ -10,17 +10,19 @@ export interface Fewer {
   readonly count: CappedCount | undefined
 }
 
-/** Words that are left out in turn, and how long all counts together may take. */
+/** Words that are left out in turn. */
 const MAX_TRIED = 6
-const COUNT_MS = 150
 
-/** What a search would find without one of its words; those without which it finds nothing either are left out. */
+/**
+ * What a search would find without one of its words, counted until `endsAtMs` (of the monotonic clock); those without which it finds
+ * nothing either are left out.
+ */
 export async function fewerWords(
   facets: Pick<EventFacets, 'countByOutcome'>,
   words: readonly SearchWord[],
   nowMs: number,
+  endsAtMs: number,
 ): Promise<readonly Fewer[]> {
-  const endsAtMs = performance.now() + COUNT_MS
   const fewer: Fewer[] = []
   for (const without of words.slice(0, MAX_TRIED)) {
     const others = words.filter((word) => word !== without)
