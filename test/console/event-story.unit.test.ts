@@ -57,7 +57,7 @@ const read = (deliveries: readonly Delivery[], pauses: readonly Pause[] = []): P
     handlers: () => [{ name: 'billing', types: ['*'] }],
     isRunning: () => true,
     pauses: { find: (kind: string, name: string) => pauses.find((each) => each.kind === kind && each.name === name) },
-    deadCauses: async () => ({ causes: [], unnamed: 0 }),
+    deadCauses: async ({ handler }: { handler: string }) => ({ causes: [{ handler, source: 'shop', count: 396 }] }),
   } as unknown as Parameters<typeof storyReader>[0])(event(deliveries))
 
 describe('a story', () => {
@@ -70,6 +70,18 @@ describe('a story', () => {
     ['never ran', delivery(), [], 'runs now'],
   ])('says why a delivery does not run that %s', async (_which, waiting, pauses, words) => {
     expect(verdict(await read([waiting], pauses)).toString()).toContain(words)
+  })
+
+  test('leads to the dead letters that died in the same way', async () => {
+    const story = await read([delivery({ state: 'dead', cause: 'c1', history: [attempt(1)] })])
+    const [, url = '', words] = /<a href="([^"]*)">([^<]*)<\/a>/.exec(verdict(story).toString()) ?? []
+    expect(words).toBe('395 others died the same way')
+    expect(
+      new URL(
+        url.replaceAll('&#x2F;', '/').replaceAll('&#x3D;', '=').replaceAll('&amp;', '&'),
+        'http://localhost',
+      ).searchParams.get('cause'),
+    ).toBe('c1')
   })
 
   test('is followed the closer, the sooner it goes on, and not after its end', async () => {

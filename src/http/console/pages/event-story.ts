@@ -7,6 +7,7 @@ import type { Task } from '../../../domain/task.ts'
 import type { Html } from '../html/html.ts'
 import type { MarkName, Tone } from '../html/marks.ts'
 import type { ConsolePorts } from '../ports.ts'
+import { isGone } from './gone.ts'
 
 export type Delivery = EventDetail['deliveries'][number]
 
@@ -82,16 +83,12 @@ const orNothing = async <Value>(value: Promise<Value>): Promise<Value | undefine
 const present = <Value>(entries: readonly (readonly [string, Value | undefined])[]): ReadonlyMap<string, Value> =>
   new Map(entries.filter((entry): entry is readonly [string, Value] => entry[1] !== undefined))
 
-function holdsOf(
-  { source, deliveries }: EventDetail,
-  { pauses, handlers, isRunning }: Ports,
-): ReadonlyMap<string, Hold> {
-  const names = new Set(handlers().map(({ name }) => name))
+function holdsOf({ source, deliveries }: EventDetail, ports: Ports): ReadonlyMap<string, Hold> {
   const holdOf = ({ handler, state, waitsForTurn }: Delivery): Hold | undefined => {
     if (state !== 'pending') return undefined
-    const pause = pauses.find('handler', handler) ?? pauses.find('source', source)
+    const pause = ports.pauses.find('handler', handler) ?? ports.pauses.find('source', source)
     if (pause !== undefined) return { why: 'paused', pause }
-    if (!names.has(handler) || !isRunning(handler)) return { why: 'gone' }
+    if (isGone(handler, ports)) return { why: 'gone' }
     return waitsForTurn === true ? { why: 'turn' } : undefined
   }
   return present(deliveries.map((delivery) => [delivery.handler, holdOf(delivery)]))
