@@ -20,7 +20,7 @@ test('an operator replays a dead event and sees it succeed without reloading; wh
   await page.goto(`${scene.opsUrl}/console/events?q=invoice`)
   await page.getByRole('link', { name: 'invoice.paid' }).click()
   await expect.poll(() => story(page).innerText()).toContain('billing tried 3 times')
-  expect(await page.getByRole('region', { name: 'Error and stack' }).innerText()).toContain('connect ECONNREFUSED')
+  expect(await page.getByRole('group', { name: 'Error and stack' }).innerText()).toContain('connect ECONNREFUSED')
 
   await page.getByRole('button', { name: 'Replay to billing' }).focus()
   await page.keyboard.press('Enter')

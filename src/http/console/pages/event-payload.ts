@@ -149,7 +149,7 @@ function raw(body: Uint8Array): Html {
     }
   }
   const isWhole = body.byteLength <= MAX_RAW_BYTES && !budget.isSpent
-  return html`<pre class="trace raw" tabindex="0" role="region" aria-label="Payload">${pieces}</pre>
+  return html`<pre class="trace raw" tabindex="0" role="group" aria-label="Raw payload">${pieces}</pre>
 ${when(text === undefined, () => html`<p class="pad small muted">It is not UTF-8: each byte is shown as a character.</p>`)}
 ${when(!isWhole, () => html`<p class="pad small muted">The first ${own(counted(length, 'character'))} of ${own(bytes(body.byteLength))}: the exact bytes are whole.</p>`)}`
 }

@@ -29,7 +29,7 @@ export function trace(detail: ErrorDetail): Html {
     if (error.cause !== undefined) waiting.push({ error: error.cause, link: 'because of ' })
   }
   const isWhole = waiting.length === 0 && !budget.isSpent
-  return html`<pre class="trace" tabindex="0" role="region" aria-label="Error and stack">${pieces}${when(!isWhole, () => html`<i>… the ops API has the rest</i>`)}</pre>`
+  return html`<pre class="trace" tabindex="0" role="group" aria-label="Error and stack">${pieces}${when(!isWhole, () => html`<i>… the ops API has the rest</i>`)}</pre>`
 }
 
 const linesOf = ({ name, message, code, stack = [] }: ErrorDetail, link: string): readonly Html[] => [
