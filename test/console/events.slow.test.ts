@@ -36,6 +36,7 @@ describe('the list of events', () => {
     const uid = await scene().send('invoice.paid', { number: 7 })
     await row(page, uid).waitFor()
     await row(page, uid).getByText('succeeded').waitFor()
+    await page.getByRole('link', { name: 'succeeded 1' }).waitFor()
     await scene().send('order.created')
     expect(await rows(page).count()).toBe(1)
     expect(await page.evaluate('document.body.dataset.same')).toBe('')

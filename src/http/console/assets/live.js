@@ -39,6 +39,7 @@ class LiveList {
     this.#show = live.querySelector('[data-show]')
     this.#followPerson()
     this.#followAnswers()
+    this.#followCounts()
     this.#followStream()
     live.hidden = false
     this.#tell()
@@ -138,6 +139,13 @@ class LiveList {
     this.#saidMs = performance.now()
     this.#unsaid = 0
     say(`${count < MANY ? count : `more than ${MANY}`} new ${count === 1 ? 'event' : 'events'}`)
+  }
+
+  /** What could not be counted anew stays. */
+  #followCounts() {
+    document.getElementById('outcomes')?.addEventListener('htmx:before:swap', (event) => {
+      if (event.detail.ctx.response.status >= 400) event.preventDefault()
+    })
   }
 
   #followStream() {

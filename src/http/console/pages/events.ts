@@ -18,8 +18,11 @@ import { registerSuggestions } from './suggest.ts'
 const PAGE_SIZE = 30
 /** What is not counted by then is left out of a page. */
 const PAGE_MS = 200
-/** How old the counts of a search may be, as one goes from outcome to outcome. */
+/** How old the counts of a search may be: as one goes from outcome to outcome, and in a page that follows events. */
 const COUNTS_MS = 2_000
+const LIVE_COUNTS_MS = 10_000
+/** A page that follows events can wait for its counts. */
+const LIVE_WAIT_MS = 5_000
 /** How old a list may be that a page fetches again, and how many different ones are kept. */
 const LIST_MS = 1_000
 const MAX_LISTS = 64
@@ -28,6 +31,7 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
   const { store } = ports
   const lists = new Recent<Html>(LIST_MS, MAX_LISTS)
   const counts = new Recent<OutcomeCounts>(COUNTS_MS, MAX_LISTS)
+  const liveCounts = new Recent<OutcomeCounts>(LIVE_COUNTS_MS, MAX_LISTS)
 
   async function find(visit: Visit, endsAtMs = performance.now() + PAGE_MS): Promise<Found> {
     const { query, nowMs } = visit
@@ -43,15 +47,19 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
     return { visit, words, filter, cursor, page, pageSize: PAGE_SIZE, deliveries, fewer }
   }
 
-  /** Undefined: it is not known in the time of a page. */
-  async function countsOf({ words, filter }: Found, endsAtMs: number): Promise<OutcomeCounts | undefined> {
-    const { outcome: _, contains, match, ...others } = filter
+  /** Undefined: it cannot be known, or not in the time of a page. `kept`: where older counts do. */
+  async function countsOf(
+    { words, filter }: Pick<Found, 'words' | 'filter'>,
+    kept: Recent<OutcomeCounts>,
+    endsAtMs: number,
+  ): Promise<OutcomeCounts | undefined> {
+    const { outcome: _, ...others } = filter
     const leftMs = endsAtMs - performance.now()
-    if (contains !== undefined || match !== undefined || leftMs <= 0) return undefined
+    if (!isCounted(filter) || leftMs <= 0) return undefined
     const key = queryOf(words.filter(({ field }) => field !== 'outcome'))
     return within(
       leftMs,
-      counts.of(key, () => store.facets.countByOutcome(others)),
+      kept.of(key, () => store.facets.countByOutcome(others)),
     )
   }
 
@@ -64,7 +72,7 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
         section: 'events',
         title: text === '' ? 'Events' : `${text} · Events`,
         // A count takes longer than all the rest, which must not wait for it.
-        content: events(found, text, await countsOf(found, endsAtMs)),
+        content: events(found, text, await countsOf(found, counts, endsAtMs)),
       }
     } catch (error) {
       if (!isHoldfastError(error, 'invalid_request')) throw error
@@ -75,6 +83,11 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
   routes.part('/events', (visit) =>
     lists.of(`${visit.mayChange} ${visit.query.toString()}`, async () => rendered(list(await find(visit)))),
   )
+  routes.part('/events/outcomes', async ({ query, nowMs }) => {
+    const words = wordsIn(query.get('q') ?? '')
+    const asked = { words, filter: filterOfWords(words, nowMs) }
+    return outcomes(asked, await countsOf(asked, liveCounts, performance.now() + LIVE_WAIT_MS))
+  })
   registerSuggestions(routes, ports)
 }
 
@@ -86,11 +99,14 @@ const notUnderstood = (text: string, fault: string): Html =>
 const events = (found: Found, text: string, counts: OutcomeCounts | undefined): Html =>
   html`<div class="head"><h1>Events</h1>${isLive(found) ? live(found) : refresh(found)}</div>
 <section class="find" aria-label="Find">${search(text)}${chips(found)}</section>
-${tabs(found, counts)}
+${tabs(found, text, counts)}
 <div id="list"${when(isLive(found), () => follows(text))}>${list(found)}</div>`
 
 /** Only the newest events, up to now, are followed. */
 const isLive = ({ cursor, filter }: Found): boolean => cursor === undefined && filter.untilMs === undefined
+
+/** What is searched in payloads is not counted. */
+const isCounted = ({ contains, match }: EventFilter): boolean => contains === undefined && match === undefined
 
 const refresh = ({ words, cursor }: Found): Html =>
   html`<a class="btn" href="${own(listUrl(words, cursor))}">Refresh</a>`
@@ -134,7 +150,15 @@ function meaningOf({ field, text, value }: SearchWord, { sinceMs, untilMs }: Eve
   return show(text, 80)
 }
 
-function tabs({ words, filter }: Found, counts: OutcomeCounts | undefined): Html {
+const tabs = (found: Found, text: string, counts: OutcomeCounts | undefined): Html =>
+  html`<nav class="tabs" id="outcomes" aria-label="Outcome"${when(isLive(found) && isCounted(found.filter), () => countsFollow(text))}>${outcomes(found, counts)}</nav>`
+
+function countsFollow(text: string): Html {
+  const url = `/console/part/events/outcomes?q=${encodeURIComponent(text)}`
+  return html` hx-get="${own(url)}" hx-trigger="changed from:#live throttle:15s" hx-swap="innerMorph"`
+}
+
+function outcomes({ words, filter }: Pick<Found, 'words' | 'filter'>, counts: OutcomeCounts | undefined): Html {
   const others = words.filter(({ field }) => field !== 'outcome')
   const tab = (outcome: EventOutcome | undefined): Html => {
     const url = listUrl(
@@ -145,7 +169,7 @@ function tabs({ words, filter }: Found, counts: OutcomeCounts | undefined): Html
     const name = outcome === undefined ? html`all` : html`${mark(outcome)}${own(wordOfOutcome(outcome))}`
     return html`<a href="${own(url)}"${when(filter.outcome === outcome, () => CURRENT)}>${name}${count}</a>`
   }
-  return html`<nav class="tabs" aria-label="Outcome">${[undefined, ...EVENT_OUTCOMES].map(tab)}</nav>`
+  return html`${[undefined, ...EVENT_OUTCOMES].map(tab)}`
 }
 
 const CURRENT = html` aria-current="page"`
