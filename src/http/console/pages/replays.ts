@@ -150,7 +150,7 @@ const OUTCOMES = ['pending', 'failing', 'succeeded', 'dead', 'discarded'] as con
 function outcomes({ outcomes: all }: ReplayDetail): Html {
   if (all.length === 0) return NOTHING
   const shown = OUTCOMES.filter((name) => name === 'succeeded' || name === 'dead' || all.some((each) => each[name] > 0))
-  return html`<section aria-labelledby="outcomes"><h2 id="outcomes">What became of the deliveries</h2><div class="card scroll" tabindex="0" role="region" aria-labelledby="outcomes"><table><thead><tr><th scope="col">Handler</th>${shown.map((each) => html`<th scope="col" class="num">${mark(each)} ${own(each)}</th>`)}</tr></thead><tbody>${all.map(
+  return html`<section aria-labelledby="outcomes"><h2 id="outcomes">What became of the deliveries</h2><div class="card scroll" tabindex="0" role="group" aria-labelledby="outcomes"><table><thead><tr><th scope="col">Handler</th>${shown.map((each) => html`<th scope="col" class="num">${mark(each)} ${own(each)}</th>`)}</tr></thead><tbody>${all.map(
     (outcome) =>
       html`<tr><th scope="row"><a href="/console/handlers/${own(encodeURIComponent(outcome.handler))}">${show(outcome.handler, 60)}</a></th>${shown.map((each) => html`<td class="num">${own(whole(outcome[each]))}</td>`)}</tr>`,
   )}</tbody></table></div></section>`
