@@ -118,7 +118,7 @@ test('the dead letters of a handler that is gone cannot be replayed, which their
   const { page } = await open()
   await signIn(page, scene.opsUrl)
   await page.goto(`${scene.opsUrl}/console/dead`)
-  expect(await page.getByText('No running process has this handler').isVisible()).toBe(true)
+  expect(await page.getByText('No running process has the handler billing').isVisible()).toBe(true)
   expect(await page.getByRole('button', { name: /probe/ }).count()).toBe(0)
   await page.goto(`${scene.opsUrl}/console/replay?q=outcome:dead`)
   expect(await page.getByText('No running process has the handler billing').isVisible()).toBe(true)

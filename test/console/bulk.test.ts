@@ -127,10 +127,17 @@ describe('the replay of a group of dead letters', () => {
     expect(page.text).toContain('Replay the rest, 2')
   })
 
-  test('cannot be asked for if no process has the handler', async () => {
-    const page = await visitor.get('/console/replay?handler=nobody&cause=000000000000')
+  test.each([
+    [
+      'no process has the handler',
+      'handler=nobody&cause=000000000000',
+      'No running process has the handler <bdi>nobody</bdi>',
+    ],
+    ['the source is not configured', 'q=outcome:dead+source:gone', 'The source <bdi>gone</bdi> is not configured'],
+  ])('cannot be asked for if %s', async (_, query, words) => {
+    const page = await visitor.get(`/console/replay?${query}`)
     expect(page.status).toBe(200)
-    expect(page.text).toContain('No running process has the handler <bdi>nobody</bdi>')
+    expect(page.text).toContain(words)
     expect(page.text).not.toContain('action="/console/replay"')
   })
 })

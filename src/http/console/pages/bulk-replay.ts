@@ -13,9 +13,9 @@ import { plain, show } from '../html/show.ts'
 import { ago, capped, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Sent, Visit } from '../routes.ts'
-import { isGone } from './gone.ts'
+import { isGone, whyGone } from './gone.ts'
 import { askedOf, bulkUrl, filterOf, type Meant, meantBy, meantFields, originOf } from './meant.ts'
-import { noSuchHandler, rateField, rateOf } from './replay-fields.ts'
+import { cannotRun, rateField, rateOf } from './replay-fields.ts'
 import { jobLike } from './replay-words.ts'
 import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
 import { askSelection } from './selection.ts'
@@ -37,8 +37,9 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
     const meant = meantBy((name) => visit.query.getAll(name), visit.nowMs)
     if (meant.uids.length > 0)
       return { section: 'events', title: 'Replay', content: await askSelection(visit, meant, ports) }
-    const found = await preview(meant, ports)
-    const content = typeof found === 'string' ? noSuchHandler(found, meant, visit) : ask(found, visit, ports)
+    const { handler, source } = filterOf(meant)
+    const gone = whyGone(handler, source, ports)
+    const content = gone === undefined ? ask(await preview(meant, ports), visit, ports) : cannotRun(gone, meant, visit)
     return { section: meant.cause === undefined ? 'replays' : 'dead', title: 'Replay', content }
   })
 
@@ -69,21 +70,15 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
   const jobsLike = async (filter: ReplayFilter, { replays: all }: ConsolePorts): Promise<readonly ReplayJob[]> =>
     (await all.list({ limit: RECENT_JOBS })).items.filter((job) => jobLike(job, filter))
 
-  /** What would be replayed; the name of a handler or source that there is not. */
-  async function preview(meant: Meant, { store }: ConsolePorts): Promise<Preview | string> {
+  async function preview(meant: Meant, { store }: ConsolePorts): Promise<Preview> {
     const filter = aimed(filterOf(meant))
-    try {
-      const [{ matched, more, sample }, jobs] = await Promise.all([
-        replays.dryRun({ filter, all: true, probe: false }, limitsOf(filter)).catch(noneOf(meant)),
-        jobsLike(filter, ports),
-      ])
-      const events = sample.slice(0, SAMPLES)
-      const deliveries = await store.facets.deliveriesOf(events.map(({ uid }) => uid))
-      return { meant, filter, count: matched, more, events, deliveries, jobs }
-    } catch (error) {
-      if (isHoldfastError(error, 'handler_not_found')) return meant.handler ?? ''
-      throw error
-    }
+    const [{ matched, more, sample }, jobs] = await Promise.all([
+      replays.dryRun({ filter, all: true, probe: false }, limitsOf(filter)).catch(noneOf(meant)),
+      jobsLike(filter, ports),
+    ])
+    const events = sample.slice(0, SAMPLES)
+    const deliveries = await store.facets.deliveriesOf(events.map(({ uid }) => uid))
+    return { meant, filter, count: matched, more, events, deliveries, jobs }
   }
 }
 

@@ -12,7 +12,7 @@ import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { discardedNote } from './bulk-discard.ts'
 import { registerDeadList } from './dead-list.ts'
 import { views } from './dead-views.ts'
-import { isGone } from './gone.ts'
+import { whyGone } from './gone.ts'
 import { bulkUrl } from './meant.ts'
 import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
 import { runningReplays } from './running-replays.ts'
@@ -191,10 +191,11 @@ function actions(cause: DeadCause, isProven: boolean, only: string, ports: Conso
   const { handler, source, count, isCapped, id } = cause
   const n = capped({ count, more: isCapped })
   const meant = { handler, source, cause: id }
-  const gone = html`<p class="small warn">${mark('warning')} No running process has this handler: deploy it again to replay ${own(count === 1 ? 'it' : 'them')}.</p>`
+  const gone = whyGone(handler, source, ports)
   const paused = html`<p class="small warn">${mark('paused')} <a href="/console/handlers/${own(encodeURIComponent(handler))}">The handler is paused</a>: what is replayed waits.</p>`
   const discard = html`<a class="btn" href="${own(bulkUrl('discard', meant))}">Discard…</a>`
-  if (isGone(handler, ports)) return html`${gone}${when(visit.mayChange, () => discard)}`
+  if (gone !== undefined)
+    return html`<p class="small warn">${mark('warning')} ${gone.what} ${gone.mending} to replay ${own(count === 1 ? 'it' : 'them')}.</p>${when(visit.mayChange, () => discard)}`
   return html`${when(ports.pauses.find('handler', handler) !== undefined, () => paused)}${when(
     visit.mayChange,
     () =>

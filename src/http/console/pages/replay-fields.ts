@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../../domain/errors.ts'
 import { type Html, html, own, when } from '../html/html.ts'
-import { show } from '../html/show.ts'
 import type { Visit } from '../routes.ts'
+import type { whyGone } from './gone.ts'
 import { askedOf, bulkUrl, type Meant, originOf } from './meant.ts'
 
 const DEFAULT_PER_SECOND = 50
@@ -19,9 +19,13 @@ export function rateOf(text: string | undefined): number {
 }
 
 /** In place of the question: there is nothing that could run. */
-export const noSuchHandler = (handler: string, meant: Meant, { mayChange }: Visit): Html =>
-  html`<div class="head"><div><h1>Nobody could run them</h1><p>No running process has the handler ${show(handler, 80)}: it was renamed or removed, or its process is down.</p></div></div>
-<p>Deploy it again to replay what is dead${when(mayChange, () => html`, or discard it`)}. Its events stay as long as the service keeps them.</p>
+export const cannotRun = (
+  { what, mending }: NonNullable<ReturnType<typeof whyGone>>,
+  meant: Meant,
+  { mayChange }: Visit,
+): Html =>
+  html`<div class="head"><div><h1>They cannot run now</h1><p>${what}</p></div></div>
+<p>${mending} to replay what is dead${when(mayChange, () => html`, or discard it`)}. Its events stay as long as the service keeps them.</p>
 <p class="bar"><a class="btn" href="${own(originOf(meant))}">Back</a>${when(
     mayChange && meant.cause !== undefined,
     () => html`<a class="btn" href="${own(bulkUrl('discard', askedOf(meant)))}">Discard…</a>`,
