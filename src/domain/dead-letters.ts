@@ -100,8 +100,8 @@ export interface DeadLetters {
    */
   discardOf(eventUid: string, handler?: string): Promise<readonly string[]>
 
-  /** What `discard` would discard, of the `MAX_MATCHED` dead deliveries that died first. */
-  matchDead(filter: DeadFilter, sampleSize: number): Promise<DeadMatches>
+  /** What `discard` would discard, of the `most` (`MAX_MATCHED` at most) dead deliveries that died first. */
+  matchDead(filter: DeadFilter, sampleSize: number, most?: number): Promise<DeadMatches>
 
   /** The dead deliveries by cause. */
   deadCauses(filter: DeadCauseFilter): Promise<DeadCauses>
@@ -122,5 +122,5 @@ export const HOURS_SHOWN = 24
 
 /** The dead deliveries that one step of a walk looks at. */
 export const MAX_DEAD_WALKED = 2_000
-/** The dead deliveries that `matchDead` looks at. */
+/** The dead deliveries that `matchDead` looks at, unless it is asked to look at fewer. */
 export const MAX_MATCHED = 100_000

@@ -142,6 +142,7 @@ export function describeCauses(fixture: Fixture): void {
       expect(dead.map(({ eventUid }) => eventUid).toSorted()).toEqual([...first, ...second].toSorted())
       expect(dead.every((each) => each.cause === 'c1')).toBe(true)
       expect(await store().matchDead({ cause: 'c1' }, 1)).toMatchObject({ count: 5, more: false })
+      expect(await store().matchDead({ cause: 'c1' }, 1, 2)).toMatchObject({ count: 2, more: true })
       expect(await discarded(store(), { cause: 'c1' }, 2)).toBe(5)
       expect(await discarded(store(), { cause: 'other' })).toBe(0)
       const listed = await allPages((page) => store().deliveries({ cause: 'c1' }, page), 2)

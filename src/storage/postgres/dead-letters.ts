@@ -139,22 +139,22 @@ export function createDiscardOf(connections: Connections, clock: DatabaseClock) 
 }
 
 export function createMatchDead(connections: Connections) {
-  return async (filter: DeadFilter, sampleSize: number): Promise<DeadMatches> => {
+  return async (filter: DeadFilter, sampleSize: number, most = MAX_MATCHED): Promise<DeadMatches> => {
     checkEventFilter(filter)
-    let left = MAX_MATCHED
+    let left = most
     let count = 0
     const sample: NamedRow[] = []
     const causes = await causeKeysOf(connections, filter, BEFORE_ALL)
     for (const cause of causes ?? [undefined]) {
       for (let from = BEFORE_ALL; left > 0; ) {
-        const most = Math.min(left, MAX_ROWS_AT_ONCE)
-        const rows = await walk(connections, filter, cause, from, most)
+        const atOnce = Math.min(left, MAX_ROWS_AT_ONCE)
+        const rows = await walk(connections, filter, cause, from, atOnce)
         const matching = rows.filter(({ matches }) => matches === true)
         count += matching.length
         sample.push(...matching.slice(0, sampleSize - sample.length))
         left -= rows.length
         const last = rows.at(-1)
-        if (last === undefined || rows.length < most) break
+        if (last === undefined || rows.length < atOnce) break
         from = { diedAtMs: last.due_at, key: last.key }
       }
     }

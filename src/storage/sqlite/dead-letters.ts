@@ -150,8 +150,9 @@ export async function matchInPages(
   reads: Pick<StoreThreads['reads'], 'call'>,
   filter: DeadFilter,
   sampleSize: number,
+  mostWalked = MAX_MATCHED,
 ): Promise<DeadMatches> {
-  let left = MAX_MATCHED
+  let left = mostWalked
   let count = 0
   const sample: DeliverySummary[] = []
   const causes = await reads.call('matchDeadCauses', filter)

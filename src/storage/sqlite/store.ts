@@ -147,8 +147,8 @@ export class SqliteStore implements OpenStore {
     return this.#refusing() ?? this.#writes.call('discardOf', eventUid, handler, this.#clock())
   }
 
-  async matchDead(filter: DeadFilter, sampleSize: number): Promise<DeadMatches> {
-    return this.#refusing() ?? matchInPages(this.#reads, filter, sampleSize)
+  async matchDead(filter: DeadFilter, sampleSize: number, most?: number): Promise<DeadMatches> {
+    return this.#refusing() ?? matchInPages(this.#reads, filter, sampleSize, most)
   }
 
   async judgeClock(look: ClockLook): Promise<ClockRecord> {

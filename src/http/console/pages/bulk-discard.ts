@@ -13,6 +13,8 @@ import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
 import { deadOf, selected } from './selection.ts'
 
 const SAMPLES = 3
+/** Dead letters that the page looks at before it says how many there are at least. */
+const MAX_COUNTED = 10_000
 
 export function registerBulkDiscard(routes: ConsoleRoutes, ports: ConsolePorts): void {
   const { store } = ports
@@ -68,7 +70,7 @@ interface Found {
 }
 
 async function ofFilter(meant: Meant, { store }: ConsolePorts): Promise<Found> {
-  const { count, more, sample } = await store.matchDead(deadFilter(meant), SAMPLES)
+  const { count, more, sample } = await store.matchDead(deadFilter(meant), SAMPLES, MAX_COUNTED)
   const rows = sample.map(({ eventUid, type, dueAtMs, handler, lastError = '' }) => ({
     uid: eventUid,
     type,
@@ -106,11 +108,11 @@ function deadFilter(meant: Meant): DeadFilter {
 }
 
 function ask(meant: Meant, { count, more, rows }: Found, visit: Visit): Html {
-  const n = capped({ count, more })
+  const n = count === 0 ? 'all' : capped({ count, more })
   if (count === 0 && !more)
     return html`<div class="head"><h1>Nothing to discard</h1></div><p>No dead letter matches any more.</p><p><a class="btn" href="${own(originOf(meant))}">Back</a></p>`
   const isSelection = meant.uids.length > 0
-  return html`<div class="head"><div><h1>Discard ${own(`${n} dead letter${count === 1 && !more ? '' : 's'}`)}${meant.handler === undefined ? NOTHING : html` of ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
+  return html`<div class="head"><div><h1>Discard ${own(`${n} dead letter${count === 1 && !more ? '' : 's'}${count === 0 ? ' that match' : ''}`)}${meant.handler === undefined ? NOTHING : html` of ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
 <form class="card pad stack" method="post" action="/console/discard${own(isSelection ? '/selected' : '')}">${meantFields(meant, visit)}
 <ul class="steps">${step('discarded', html`They do not count as dead any more, and no handler runs.`)}${step('note', html`Their events stay as long as the service keeps them. They are found by <code>outcome:discarded</code> and can be replayed from there.`)}</ul>
 ${samples(isSelection ? counted(rows.length, 'event') : `The first ${whole(rows.length)} that died`, rows, visit)}

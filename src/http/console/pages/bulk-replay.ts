@@ -22,7 +22,7 @@ import { askSelection } from './selection.ts'
 
 /** How far, and how long, the page counts before it says how many there are at least; what is in payloads takes longer to find. */
 const MAX_COUNTED = 10_000
-const COUNT_MS = 250
+const COUNT_MS = 150
 const COUNT_IN_PAYLOADS_MS = 1_000
 const SAMPLES = 3
 /** Replays in which one is looked for that does the same. */
