@@ -26,7 +26,13 @@ const TOKEN = 'token-of-the-benchmark-0001'
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-console-'))
 const databaseUrl = `file:${join(directory, 'bench.db')}`
 await fill()
-const server = await startHoldfast(databaseUrl, { environment: { OPS_TOKEN: TOKEN } })
+const environment = {
+  OPS_TOKEN: TOKEN,
+  SOURCES: 'ai,stripe,github',
+  SOURCE_STRIPE_SECRET: 'whsec_c2VjcmV0LW9mLXRoZS1iZW5jaG1hcmstMDAwMQ==',
+  SOURCE_GITHUB_SECRET: 'secret-of-the-benchmark-0002',
+}
+const server = await startHoldfast(databaseUrl, { environment })
 try {
   console.log(`${cpus().length} cores, ${cpus()[0]?.model}; Node ${process.version}; ${EVENTS} events in the store`)
   await load(server.publicUrl, signedRequests(10_000, 'bench.handled'), CONNECTIONS)
@@ -77,7 +83,7 @@ async function findPages(cookie: string): Promise<readonly string[]> {
     const text = await answer.text()
     if (!answer.headers.get('content-type')?.startsWith('text/html')) continue
     found.push(path)
-    for (const [, link = ''] of text.matchAll(/href="([^"]+)"/g)) {
+    for (const [, link = ''] of text.matchAll(/href="([^"#]+)/g)) {
       const to = link.replaceAll('&#x2F;', '/').replaceAll('&#x3D;', '=').replaceAll('&amp;', '&')
       if (/^\/console(?:[/?](?!assets)|$)/.test(to)) waiting.push(to)
     }
