@@ -17,8 +17,23 @@ async function copy(text) {
     await navigator.clipboard.writeText(text)
     return true
   } catch {
-    return false // only https and localhost may write the clipboard
+    return copyFromField(text) // only https and localhost may write the clipboard
   }
+}
+
+/** As every browser copies what is selected. */
+function copyFromField(text) {
+  const field = document.createElement('textarea')
+  const before = document.activeElement
+  field.value = text
+  field.className = 'hide'
+  field.setAttribute('aria-hidden', 'true')
+  document.body.append(field)
+  field.select()
+  const isCopied = document.execCommand('copy')
+  field.remove()
+  before?.focus()
+  return isCopied
 }
 
 document.addEventListener('click', (event) => {
@@ -28,8 +43,7 @@ document.addEventListener('click', (event) => {
 
 async function copyFrom(button) {
   const isCopied = await copy(button.dataset.copy)
-  if (isCopied) say('Copied')
-  else getSelection()?.selectAllChildren(button.previousElementSibling ?? button)
+  say(isCopied ? 'Copied' : 'The browser does not let this page copy')
   const word = button.firstChild
   if (!isCopied || word?.nodeType !== Node.TEXT_NODE) return
   const before = word.textContent
@@ -122,7 +136,7 @@ const KEYS = [
   ['j, k', 'next, previous'],
   ['Enter', 'open'],
   ['x', 'select'],
-  ['a', 'all that match'],
+  ['a', 'replay all that match'],
   ['r', 'replay'],
   ['.', 'hold the live list, or let it go on'],
   ['Esc', 'clear the selection, leave the list, or go back'],
