@@ -48,7 +48,7 @@ export function sampleSender({ routed, store, clock }: Service, reloader: Reload
       if (routed.faults().length > 0 || store.faults().length > 0)
         throw new HoldfastError('unavailable', 'events cannot be stored now')
       const { parts, pipeline } = generation
-      const { headers, body, query } = sampleOf(source, order, routed)
+      const { headers, body, query } = sampleOf(source, order, routed, clock())
       const reading = await parts.readers.event(source.provider, headers, body, clock())
       const misread = faultOfReading(source.provider, reading, order.type)
       if (misread !== undefined) throw new HoldfastError('invalid_request', misread)
@@ -70,6 +70,7 @@ function sampleOf(
   source: ConnectedSource,
   { type, data }: SampleOrder,
   { handlers }: Pick<Service['routed'], 'handlers'>,
+  nowMs: number,
 ) {
   const { provider, name, secret, url } = source
   const wanting = handlers().filter(
@@ -83,5 +84,6 @@ function sampleOf(
     secret,
     url: url ?? `${NO_URL}/v1/webhooks/${name}`,
     shipped: undefined,
+    nowMs,
   })
 }

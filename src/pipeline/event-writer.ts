@@ -130,11 +130,14 @@ export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteRe
   const { source, headers, body, receivedAtMs, origin, taskLease, receivedFrom, verifiedBy } = arrival
   const fields = reading.ok ? reading.fields : unreadableFields(reading, receivedAtMs)
   const { traceparent } = headers
+  const uid = newUid()
+  // An event of the provider must not be taken for a duplicate of a sample, whatever data the sample was given.
+  const isSample = origin === 'sample'
   return {
-    uid: newUid(),
+    uid,
     source: source.name,
     provider: source.provider.name,
-    id: fields.id,
+    id: isSample ? `sample_${uid}` : fields.id,
     type: fields.type,
     createdAt: fields.created_at,
     createdAtSource: fields.created_at_source,
@@ -152,7 +155,7 @@ export function newEvent(arrival: Arrival, reading: ReadResult, routing: RouteRe
     ...(verifiedBy !== undefined && { verifiedBy }),
     body,
     ...(source.keys.length > 0 && { indexed: indexedValues(source.keys, body, headers['content-type']) }),
-    ...(source.dedupe === 'body' && taskLease === undefined && { dedupe: 'body' }),
+    ...(source.dedupe === 'body' && taskLease === undefined && !isSample && { dedupe: 'body' }),
     ...(routing.unjudged !== undefined && { unjudged: routing.unjudged }),
     handlers: routing.handlers,
     ...(routing.orderKeys !== undefined && { orderKeys: routing.orderKeys }),

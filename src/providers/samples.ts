@@ -48,14 +48,15 @@ interface SampleToSign extends Pick<SampleEvent, 'type' | 'data'> {
   readonly shipped: ShippedSamples | undefined
   /** Absent: one of its own. */
   readonly id?: string
+  /** Absent: the time of the system's clock. */
+  readonly nowMs?: number
 }
 
 /** A sample event with an id of its own, signed as its provider signs it. `query`: the query string without its `?`. */
 export function signedSample(
   provider: Provider,
-  { type, data, secret, url, shipped, id = `evt_${newUid()}` }: SampleToSign,
+  { type, data, secret, url, shipped, id = `evt_${newUid()}`, nowMs = Date.now() }: SampleToSign,
 ): SampleRequest & { readonly query: string } {
-  const nowMs = Date.now()
   const { headers, body } = sampleRequest(provider, { id, type, data, nowMs }, secret, shipped)
   const signature = signRequest(provider.verify, secret, { id, body, headers, url, nowMs })
   return { headers: { ...headers, ...signature.headers }, body, query: signature.query }

@@ -6,11 +6,17 @@ import { signedIn, type Visitor } from './visitor.ts'
 
 const STRIPE_SECRETS = ['whsec_newest-secret-of-stripe-0001', 'whsec_older-secret-of-stripe-00002']
 const GITHUB_SECRET = 'secret-of-github-which-is-long'
+const SPEECH_SECRET = 'secret-of-speech-which-is-long'
 const REPLICATE_SECRET = 'whsec_bmlnaHQtc2VjcmV0LW9mLXJlcGxpY2F0ZS0wMDE='
 
 const scene = shareScene(
   {
-    SOURCES: 'shop,ai,stripe,github,replicate',
+    SOURCES: 'shop,ai,stripe,github,replicate,speech,repository',
+    SOURCE_SPEECH_PROVIDER: 'assemblyai',
+    SOURCE_SPEECH_SECRET: SPEECH_SECRET,
+    SOURCE_REPOSITORY_PROVIDER: 'github',
+    SOURCE_REPOSITORY_SECRET: GITHUB_SECRET,
+    SOURCE_REPOSITORY_DEDUPE: 'body',
     SOURCE_STRIPE_SECRET: STRIPE_SECRETS.join(','),
     SOURCE_GITHUB_SECRET: GITHUB_SECRET,
     SOURCE_REPLICATE_SECRET: REPLICATE_SECRET,
@@ -32,6 +38,13 @@ const decoded = (text: string): string =>
 const get = async (path: string): Promise<string> => decoded((await operator.get(path)).text)
 const sourceOf = async (name: string) =>
   (await scene().api('/v1/sources')).items.find((each: { name: string }) => each.name === name)
+
+/** Of the event whose page is there. */
+async function bodyOf(location: unknown): Promise<string> {
+  const uid = String(location).split('/').at(-1)
+  const headers = { authorization: `Bearer ${OPS_TOKEN}` }
+  return (await fetch(`${scene().opsUrl}/v1/events/${uid}/body`, { headers })).text()
+}
 
 /** The row of a source in the list. */
 const rowOf = async (name: string): Promise<string> =>
@@ -111,14 +124,26 @@ describe('a sample', () => {
     expect(await scene().api('/v1/tasks/ai/task_1')).toMatchObject({ status: 'pending' })
   })
 
+  test('makes no later webhook a duplicate, not even one with the same body', async () => {
+    const sample = { type: 'transcript.completed', data: '{"transcript_id":"t_1"}' }
+    const { headers } = await operator.send('/console/sources/speech/sample', sample)
+    const body = await bodyOf(headers.location)
+    const sent = { method: 'POST', headers: { 'content-type': 'application/json', 'x-webhook-secret': SPEECH_SECRET } }
+    const answer = await fetch(`${scene().publicUrl}/v1/webhooks/speech`, { ...sent, body })
+    expect(await answer.json()).toMatchObject({ duplicate: false })
+  })
+
+  test('is a sample of its own where the bodies are compared', async () => {
+    const send = () => operator.send('/console/sources/repository/sample', { type: 'ping' })
+    const [one, other] = [await send(), await send()]
+    expect(one.headers.location).toMatch(/^\/console\/events\//)
+    expect(one.headers.location).not.toBe(other.headers.location)
+  })
+
   test('has the data that it is given', async () => {
     const data = '{"order":9007199254740993,"note":"by hand"}'
     const { headers } = await operator.send('/console/sources/shop/sample', { type: 'order.created', data })
-    const uid = String(headers.location).split('/').at(-1)
-    const body = await fetch(`${scene().opsUrl}/v1/events/${uid}/body`, {
-      headers: { authorization: `Bearer ${OPS_TOKEN}` },
-    })
-    expect(await body.text()).toContain('"note":"by hand"')
+    expect(await bodyOf(headers.location)).toContain('"note":"by hand"')
   })
 
   test.each([
@@ -179,7 +204,15 @@ test('someone who may only read sees no control, and is refused each of them', a
 })
 
 test('no page has a secret in it', async () => {
-  const secrets = [...STRIPE_SECRETS, AI_SECRET, GITHUB_SECRET, REPLICATE_SECRET, OPS_TOKEN, OPS_READ_TOKEN]
+  const secrets = [
+    ...STRIPE_SECRETS,
+    AI_SECRET,
+    GITHUB_SECRET,
+    SPEECH_SECRET,
+    REPLICATE_SECRET,
+    OPS_TOKEN,
+    OPS_READ_TOKEN,
+  ]
   const names = ['shop', 'ai', 'stripe', 'github']
   const { items } = await scene().api('/v1/events?limit=20')
   const paths = [
