@@ -124,7 +124,11 @@ const readRetry = (env: EnvironmentReader): Config['retry'] => ({
 /** The folder that the variable names, which may be missing; or else the usual one, if it is there; or else `shipped`. */
 function modulesDir(env: EnvironmentReader, variable: string, usual: string, shipped?: string): string | undefined {
   const named = env.text(variable)
-  if (named !== undefined) return resolve(dirname(usual), named)
+  if (named !== undefined) {
+    const folder = resolve(dirname(usual), named)
+    env.means(variable, folder)
+    return folder
+  }
   const isThere = statSync(usual, { throwIfNoEntry: false })?.isDirectory() === true
   env.otherwise(variable, isThere ? usual : (shipped ?? 'none'))
   if (isThere) return usual

@@ -8,13 +8,14 @@ import { ConfigurationError, messageOf } from '../domain/errors.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Environment → the names of its variables that `.env` gave. */
-const FROM_FILE = new WeakMap<Environment, ReadonlySet<string>>()
+/** Environment → the path of its `.env`, and the names of the variables that it gave. */
+const FROM_FILE = new WeakMap<Environment, { readonly path: string; readonly names: ReadonlySet<string> }>()
 
 /** The environment, with variables that count if it does not set them. */
 export function completed(environment: Environment, defaults: Environment): Environment {
   const both = { ...defaults, ...environment }
-  FROM_FILE.set(both, FROM_FILE.get(environment) ?? new Set())
+  const given = FROM_FILE.get(environment)
+  if (given !== undefined) FROM_FILE.set(both, given)
   return both
 }
 
@@ -26,7 +27,7 @@ const FILE = '.env'
  * `ConfigurationError` if `.env` exists and cannot be read.
  */
 export const readEnvironment = (own: Environment = process.env, path = FILE): Environment =>
-  settingsOf(own, readFile(path))
+  settingsOf(own, readFile(path), path)
 
 /** As `readEnvironment`, for a service that reads it again: a `.env` that was there and is gone is a fault, as all its settings would be gone. */
 export function environmentReader(own: Environment = process.env, path = FILE): () => Environment {
@@ -47,7 +48,7 @@ export function readClientEnvironment(own: Environment = process.env, path = FIL
   const hasToken = TOKEN_VARIABLES.some((name) => isSet(own[name]))
   if (!hasToken) return readEnvironment(own, path)
   try {
-    return settingsOf(own, without(readFile(path), TOKEN_VARIABLES))
+    return settingsOf(own, without(readFile(path), TOKEN_VARIABLES), path)
   } catch {
     return own
   }
@@ -73,12 +74,13 @@ function readFile(path: string): Environment {
   }
 }
 
-function settingsOf(own: Environment, file: Environment): Environment {
+function settingsOf(own: Environment, file: Environment, path: string): Environment {
   const names = Object.keys(own).filter((name) => isSet(own[name]))
   const others = names.map((name) => (name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`))
   const kept = without(file, others)
   const both = { ...kept, ...own }
-  FROM_FILE.set(both, new Set(Object.keys(kept).filter((name) => own[name] === undefined)))
+  const given = Object.keys(kept).filter((name) => own[name] === undefined)
+  FROM_FILE.set(both, { path: resolve(path), names: new Set(given) })
   return both
 }
 
@@ -91,7 +93,7 @@ const without = (variables: Environment, names: readonly string[]): Environment 
 export interface GivenSetting {
   readonly name: string
   readonly from: SettingOrigin
-  /** The path of the file that `X_FILE` names. */
+  /** The path of the file that `X_FILE` names, or of `.env`. */
   readonly file?: string
   /** As it was given, or else the default. May be secret. */
   readonly value: string | undefined
@@ -148,14 +150,21 @@ export class EnvironmentReader {
     if (value === undefined || value.trim() === '') return { name, from: 'default', value: undefined }
     const file = this.#environment[`${name}_FILE`]
     if (file !== undefined && file !== '') return ofFile(name, file, value)
-    const from = FROM_FILE.get(this.#environment)?.has(name) === true ? '.env' : 'environment'
-    return { name, from, value: value.trim() }
+    const { path, names } = FROM_FILE.get(this.#environment) ?? {}
+    if (path !== undefined && names?.has(name) === true) return { name, from: '.env', file: path, value: value.trim() }
+    return { name, from: 'environment', value: value.trim() }
   }
 
   /** Says what is used if the setting is not set. */
   otherwise(name: string, value: string): void {
     const given = this.given.get(name)
     if (given === undefined || given.from === 'default') this.given.set(name, { name, from: 'default', value })
+  }
+
+  /** Says what the value stands for, where that tells more than the value itself. */
+  means(name: string, value: string): void {
+    const given = this.given.get(name)
+    if (given !== undefined) this.given.set(name, { ...given, value })
   }
 
   /** Says that the value came from a file that no variable names. */

@@ -162,13 +162,12 @@ export class Reloader {
 
   #noted(result: ReloadResult): ReloadResult {
     const nowMs = this.#options.service.clock()
-    const { succeededAtMs, refused } = this.#last
-    if (result.ok) this.#last = { ok: true, succeededAtMs: nowMs }
+    if (result.ok) this.#last = { ok: true, succeededAtMs: nowMs, changes: result.changes }
     else if (result.isStopping !== true)
       this.#last = {
+        ...this.#last,
         ok: false,
-        succeededAtMs,
-        refused: { faults: result.faults, sinceMs: refused?.sinceMs ?? nowMs },
+        refused: { faults: result.faults, sinceMs: this.#last.refused?.sinceMs ?? nowMs },
       }
     return result
   }

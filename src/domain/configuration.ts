@@ -15,7 +15,7 @@ export interface SettingInForce {
   readonly from: SettingOrigin
   /** The path, if the value came from a file. */
   readonly file?: string
-  /** As it is written in the environment; undefined: there is none, or it is secret. */
+  /** As it is written in the environment, and of a folder of modules its whole path; undefined: there is none, or it is secret. */
   readonly value: string | undefined
   /** Of a secret setting. */
   readonly secret?: {

@@ -47,6 +47,8 @@ export interface LastReload {
   readonly ok: boolean
   /** When the configuration in use was loaded. */
   readonly succeededAtMs: number
+  /** What that reload has changed; undefined: it was the start. */
+  readonly changes?: ReloadChanges
   /** Why it was refused, and since when all were. */
   readonly refused?: { readonly faults: readonly string[]; readonly sinceMs: number }
 }

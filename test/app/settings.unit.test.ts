@@ -33,7 +33,7 @@ test('a setting says whether it came from the environment, from .env, or from a 
   const directory = mkdtempSync(join(tmpdir(), 'settings-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   const [dotEnv, secretFile] = [join(directory, '.env'), join(directory, 'secret')]
-  writeFileSync(dotEnv, 'PORT=9001\nOPS_PORT=9002\n')
+  writeFileSync(dotEnv, 'PORT=9001\nOPS_PORT=9002\nHANDLERS_DIR=own\n')
   writeFileSync(secretFile, `${SECRET}\n`)
   const own = {
     SOURCES: 'shop',
@@ -41,11 +41,12 @@ test('a setting says whether it came from the environment, from .env, or from a 
     SOURCE_SHOP_SECRET_FILE: secretFile,
     OPS_PORT: '9003',
   }
-  const first = readConfig(readEnvironment(own, dotEnv))
-  const again = rereadConfig(first, first, () => readEnvironment(own, dotEnv))
+  const first = readConfig(readEnvironment(own, dotEnv), directory)
+  const again = rereadConfig(first, first, () => readEnvironment(own, dotEnv), directory)
   for (const { settings } of [first, again]) {
     const byName = new Map(settings.map((setting) => [setting.name, setting]))
-    expect(byName.get('PORT')).toMatchObject({ value: '9001', from: '.env' })
+    expect(byName.get('PORT')).toMatchObject({ value: '9001', from: '.env', file: dotEnv })
+    expect(byName.get('HANDLERS_DIR')).toMatchObject({ value: join(directory, 'own'), from: '.env' })
     expect(byName.get('OPS_PORT')).toMatchObject({ value: '9003', from: 'environment' })
     expect(byName.get('HOST')).toMatchObject({ value: '0.0.0.0', from: 'default' })
     expect(byName.get('SOURCE_SHOP_SECRET')).toMatchObject({ from: 'file', file: secretFile, secret: { count: 1 } })

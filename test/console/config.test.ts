@@ -32,9 +32,9 @@ test('the configuration shows what is in force and where it came from, without a
   scene.configured.RETRY_MAX_ATTEMPTS = '8'
   scene.configured.SHUTDOWN_GRACE_MS = '2000'
   const done = await send('/console/config/reload')
-  expect([done.status, done.headers.location]).toEqual([303, '/console/config?reloaded=1#reload'])
-  const after = (await get('/console/config?reloaded=1')).text
-  expect(after).toContain('The reload changed 1 setting.')
+  expect([done.status, done.headers.location]).toEqual([303, '/console/config#reload'])
+  const after = (await get('/console/config')).text
+  expect(after).toContain('Settings that changed: <code><bdi>RETRY_MAX_ATTEMPTS</bdi></code>.')
   expect(after).toMatch(/Waits for a restart:.*?SHUTDOWN_GRACE_MS/s)
   expect(after).toMatch(/SHUTDOWN_GRACE_MS<\/code>.*?>1000<.*?another value waits for a restart/s)
 

@@ -8,7 +8,7 @@ export interface Column<Row> {
   /** The title is only for those who do not see the table. */
   readonly isTitleHidden?: true
   readonly cell: (row: Row) => Html
-  readonly kind?: 'number' | 'name' | 'cut' | 'mono' | 'short' | 'half' | 'third'
+  readonly kind?: 'number' | 'name' | 'cut' | 'mono' | 'short' | 'half' | 'third' | 'quarter'
   readonly onPhone?: OnPhone
 }
 
@@ -31,6 +31,7 @@ const CLASSES = {
   short: 'nowrap',
   half: 'half',
   third: 'third',
+  quarter: 'quarter',
 }
 const ON_PHONE = { start: '', end: 'end', wide: 'wide', gone: 'off' }
 

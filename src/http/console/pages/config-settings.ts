@@ -21,9 +21,10 @@ export function settingsPart({ settings, needRestart }: Configuration, visit: Vi
     settings.filter(({ source }) => source !== undefined),
     ({ source = '' }) => source,
   )
+  const dotEnv = settings.find(({ from }) => from === '.env')?.file
   const tab = (title: string, path: string, isCurrent: boolean): Html =>
     html`<a href="${own(path)}"${when(isCurrent, () => CURRENT)}>${own(title)}</a>`
-  return html`<div class="head" id="settings"><h2>Settings</h2><nav class="seg" aria-label="Which settings">${tab('all', '/console/config#settings', !isOnlySet)}${tab('only what is set', '/console/config?only=set#settings', isOnlySet)}</nav></div>
+  return html`<div class="head" id="settings"><div><h2>Settings</h2>${dotEnv === undefined ? NOTHING : html`<p class="muted"><code>.env</code> is <code>${show(dotEnv, 300)}</code></p>`}</div><nav class="seg" aria-label="Which settings">${tab('all', '/console/config#settings', !isOnlySet)}${tab('only what is set', '/console/config?only=set#settings', isOnlySet)}</nav></div>
 ${shown.length === 0 ? html`<div class="card pad"><p>Nothing is set: every setting has its default.</p></div>` : NOTHING}
 ${[...groups].map(
   ([group, these]) =>
@@ -73,7 +74,7 @@ const tableOf = (
         cell: (setting) =>
           html`${valueOf(setting, nowMs)}${when(needRestart.includes(setting.name), () => html`<p class="small warn">${mark('pending', 'warn')} another value waits for a restart</p>`)}`,
       },
-      { title: 'From', onPhone: 'end', cell: originOf },
+      { title: 'From', kind: 'quarter', onPhone: 'end', cell: originOf },
     ],
   })
 
@@ -98,6 +99,7 @@ function meantBy(name: string, value: string): string {
 
 function originOf({ from, file }: SettingInForce): Html {
   if (from === 'default') return html`<span class="muted">default</span>`
-  if (file === undefined) return from === '.env' ? html`<code>.env</code>` : html`environment`
+  if (from === '.env') return html`<code>.env</code>`
+  if (file === undefined) return html`environment`
   return html`file <code>${show(file, 200)}</code>`
 }

@@ -1,6 +1,6 @@
 import type { Configuration } from '../../../domain/configuration.ts'
 import { HoldfastError } from '../../../domain/errors.ts'
-import { changedSettings } from '../../../domain/reload.ts'
+import { changedSettings, type ReloadChanges } from '../../../domain/reload.ts'
 import { noteChange } from '../../ops/audit.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { csrfField, type Page } from '../html/layout.ts'
@@ -30,7 +30,7 @@ export function registerConfiguration(routes: ConsoleRoutes, options: ConsolePor
     const result = await reload()
     if (result.ok) {
       noteChange(sent.request, changedSettings(result.changes))
-      return `${PATH}?reloaded=${result.changes.settings.length}#reload`
+      return `${PATH}#reload`
     }
     const code = result.isStopping || result.isAway ? 'unavailable' : 'configuration_refused'
     return { code, page: await show(sent) }
@@ -61,11 +61,10 @@ ${processPart(process, visit)}
 ${settingsPart(configuration, visit)}`
 
 /** The last reload, and what it left for a restart. */
-function reloadPart({ lastReload, needRestart, warnings }: Configuration, { nowMs, query }: Visit): Html {
-  const { succeededAtMs, refused } = lastReload
-  const reloaded = query.get('reloaded')
+function reloadPart({ lastReload, needRestart, warnings }: Configuration, { nowMs }: Visit): Html {
+  const { succeededAtMs, changes, refused } = lastReload
   return html`<section class="card pad stack" id="reload" aria-label="Last reload">
-<p>${refused === undefined ? state('succeeded', own('in force')) : state('warning', own('the last reload was refused'))} The configuration in use was read at ${time(succeededAtMs, nowMs)} UTC, ${ago(succeededAtMs, nowMs)}.${when(reloaded !== null && /^\d{1,4}$/.test(reloaded) && refused === undefined, () => html` ${own(reloaded === '0' ? 'No setting has changed since the one before.' : `The reload changed ${reloaded} ${reloaded === '1' ? 'setting' : 'settings'}.`)}`)}</p>
+<p>${refused === undefined ? state('succeeded', own('in force')) : state('warning', own('the last reload was refused'))} Settings and the code of all modules were read ${own(changes === undefined ? 'at the start' : 'again')}, at ${time(succeededAtMs, nowMs)} UTC, ${ago(succeededAtMs, nowMs)}.${changes === undefined ? NOTHING : html` ${changed(changes)}`}</p>
 ${
   refused === undefined
     ? NOTHING
@@ -74,11 +73,21 @@ ${
 ${
   needRestart.length === 0
     ? NOTHING
-    : html`<p>${mark('pending', 'warn')} <b>Waits for a restart:</b> ${needRestart.map((name, at) => html`${own(at === 0 ? '' : ', ')}<code>${show(name, 80)}</code>`)}</p>`
+    : html`<p>${mark('pending', 'warn')} <b>Waits for a restart:</b> ${codes(needRestart)}</p>`
 }
 ${warnings.length === 0 ? NOTHING : html`<details id="warnings"><summary>Warnings: ${warnings.length}</summary>${listOf(warnings, 'warning')}</details>`}
 </section>`
 }
+
+/** Whether the code of a module has changed is not known: all are loaded again. */
+function changed({ settings, handlers: { added, removed } }: ReloadChanges): Html {
+  const named = (title: string, names: readonly string[]): Html =>
+    names.length === 0 ? NOTHING : html` ${own(title)}: ${codes(names)}.`
+  return html`Settings that changed: ${settings.length === 0 ? own('none') : codes(settings)}.${named('New handlers', added)}${named('Handlers that are gone', removed)}`
+}
+
+const codes = (names: readonly string[]): Html =>
+  html`${names.slice(0, MAX_SHOWN).map((name, at) => html`${own(at === 0 ? '' : ', ')}<code>${show(name, 80)}</code>`)}${own(names.length > MAX_SHOWN ? `, and ${names.length - MAX_SHOWN} more` : '')}`
 
 const listOf = (texts: readonly string[], name: 'dead' | 'warning'): Html =>
   html`<ul class="steps small">${texts.slice(0, MAX_SHOWN).map((text) => html`<li>${mark(name)}<span>${show(text, 600)}</span></li>`)}</ul>`
