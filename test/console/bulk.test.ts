@@ -174,6 +174,30 @@ describe('a selection of events', () => {
       expect((await visitor.get(`/console/replay?${query}`)).status, query).toBe(400)
   })
 
+  test.each(['replay', 'discard'])('never means all there is: %s', async (what) => {
+    const [uid = ''] = await die(1)
+    const list = unescaped((await visitor.get('/console/dead/list')).text)
+    expect(list).toContain('name="of" value="selection"')
+    expect(list).toContain(`name="uid" value="${uid}:billing"`)
+    expect((await visitor.get(`/console/${what}?of=selection&handler=billing`)).status).toBe(400)
+    const csrf = ['csrf', visitor.csrf] as const
+    expect((await send(`/console/${what}`, [csrf, ['uid', uid]])).status).toBe(400)
+    expect((await send(`/console/${what}/selected`, [csrf])).status).toBe(400)
+    await settled(1)
+  })
+
+  test('of dead letters means each with its handler alone, leads back to its list, and is audited event by event', async () => {
+    const [uid = '', other = ''] = await die(2)
+    const picked = `of=selection&view=list&source=shop&uid=${uid}:ledger&uid=${uid}:billing&uid=${other}:ledger`
+    const page = await visitor.get(`/console/replay?${picked}`)
+    expect(page.text).toContain('Replay 1 selected dead letter?')
+    expect(unescaped(page.text)).toContain('href="/console/dead/list?source=shop"')
+    await send('/console/replay/selected', formIn(page, '/console/replay/selected'))
+    await settled(1)
+    const audited = await scene().api('/v1/audit?action=event.replay')
+    expect(audited.items[0]).toMatchObject({ count: 1, outcome: 'done', target: `${uid} handler=billing state=dead` })
+  })
+
   test('is discarded without what else is dead', async () => {
     const [uid = ''] = await die(2)
     const page = await visitor.get(`/console/discard?uid=${uid}&handler=billing`)

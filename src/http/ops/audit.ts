@@ -15,7 +15,7 @@ import { PageOf, pageJson, Text, Time } from '../schemas/schema.ts'
 import { clientOf, filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
 
 /** What a route says about the change that it made. */
-interface AuditNote {
+export interface AuditNote {
   readonly target?: string
   readonly count?: number
 }
@@ -29,14 +29,20 @@ declare module 'fastify' {
     audit?: string | false
   }
   interface FastifyRequest {
-    auditNote: AuditNote | 'nothing changed' | null
+    auditNote: readonly AuditNote[] | 'nothing changed' | null
   }
 }
 
 /** Says what the request changed. A later call adds to an earlier one. */
 export function noteChange(request: FastifyRequest, note: AuditNote): void {
   const before = request.auditNote
-  request.auditNote = { ...(typeof before === 'object' && before), ...note }
+  const [first = {}] = before === 'nothing changed' || before === null ? [] : before
+  request.auditNote = [{ ...first, ...note }]
+}
+
+/** Says that the request makes several changes, each with an entry of its own; more may be added until it is answered. */
+export function noteChanges(request: FastifyRequest, notes: readonly AuditNote[]): void {
+  request.auditNote = notes
 }
 
 /** Fields whose values are contents of events, or may hold a secret: the audit names the fields alone. */
@@ -94,19 +100,35 @@ export function recordChanges(app: FastifyInstance, trail: AuditTrail): void {
       throw new Error(`${String(method)} ${url} changes something: it needs config: { audit: '<noun>.<verb>' }`)
   })
   app.addHook('onSend', async (request, reply, payload) => {
-    const entry = entryOf(request, reply.statusCode)
-    if (entry !== undefined) await trail.record(entry)
+    for (const entry of entriesOf(request, reply.statusCode)) await trail.record(entry)
     return payload
   })
 }
 
-function entryOf(request: FastifyRequest, status: number): AuditEntry | undefined {
-  const { credential, auditNote, params, routeOptions } = request
+function entriesOf(request: FastifyRequest, status: number): readonly AuditEntry[] {
+  const { credential, auditNote, routeOptions } = request
   const { audit: action } = routeOptions.config
-  if (typeof action !== 'string' || credential === null || NOT_UNDERSTOOD.has(status)) return undefined
+  if (typeof action !== 'string' || credential === null || NOT_UNDERSTOOD.has(status)) return []
   const isDone = status < 400
-  if (isDone && auditNote === 'nothing changed') return undefined
-  const { target, count } = auditNote === null || auditNote === 'nothing changed' ? ({} as AuditNote) : auditNote
+  if (isDone && auditNote === 'nothing changed') return []
+  const notes = auditNote === null || auditNote === 'nothing changed' ? [{}] : auditNote
+  // No change has no entry, unless the request failed.
+  return (notes.length > 0 || isDone ? notes : [{}]).map((note) =>
+    entryOf(request, { action, credential, status, note }),
+  )
+}
+
+interface Audited {
+  readonly action: string
+  readonly credential: NonNullable<FastifyRequest['credential']>
+  readonly status: number
+  readonly note: AuditNote
+}
+
+function entryOf(request: FastifyRequest, { action, credential, status, note }: Audited): AuditEntry {
+  const { params } = request
+  const { target, count } = note
+  const isDone = status < 400
   const { peer, agent } = clientOf(request)
   const shown = {
     target: auditText(target ?? Object.values((params ?? {}) as Record<string, string>).join('/')),

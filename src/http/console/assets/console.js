@@ -183,6 +183,16 @@ function replay() {
   if (selection.querySelector('input[name=uid]:checked')) selection.requestSubmit(button)
 }
 
+// The numbers of a list that is followed are told where it is followed. A form is reset after its event.
+for (const name of ['change', 'reset'])
+  document.addEventListener(name, ({ target }) =>
+    setTimeout(() => {
+      const form = target.form ?? target
+      const label = form.querySelector?.('[data-picked]')
+      if (label) label.textContent = `${form.querySelectorAll('input[name=uid]:checked').length} selected`
+    }),
+  )
+
 /** Clears what is selected, leaves the list, or goes back. */
 function back() {
   const selected = document.querySelector('input[name=uid]:checked')

@@ -1,6 +1,6 @@
 import type { DeadFilter } from '../../../domain/dead-letters.ts'
 import { HoldfastError } from '../../../domain/errors.ts'
-import { inWords, noteChange, noteNoChange } from '../../ops/audit.ts'
+import { type AuditNote, inWords, noteChange, noteChanges, noteNoChange } from '../../ops/audit.ts'
 import { discardAll } from '../../ops/dead.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
@@ -8,7 +8,7 @@ import { show } from '../html/show.ts'
 import { capped, counted, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
-import { filterOf, type Meant, meantBy, meantFields, originOf } from './meant.ts'
+import { filterOf, type Meant, meantBy, originOf, question } from './meant.ts'
 import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
 import { deadOf, selected } from './selection.ts'
 
@@ -20,7 +20,7 @@ export function registerBulkDiscard(routes: ConsoleRoutes, ports: ConsolePorts):
   const { store } = ports
   routes.page('/discard', async (visit): Promise<Page> => {
     const meant = meantBy((name) => visit.query.getAll(name), visit.nowMs)
-    const found = meant.uids.length > 0 ? await ofSelection(meant, ports) : await ofFilter(meant, ports)
+    const found = meant.picked.length > 0 ? await ofSelection(meant, ports) : await ofFilter(meant, ports)
     return { section: 'dead', title: 'Discard', content: ask(meant, found, visit) }
   })
 
@@ -34,16 +34,17 @@ export function registerBulkDiscard(routes: ConsoleRoutes, ports: ConsolePorts):
   })
 
   routes.form('/discard/selected', 'event.discard', async ({ request, nowMs, fields }) => {
-    const { uids, handler } = meantBy(fields, nowMs)
-    let count = 0
-    const target = `${uids.length} selected: ${uids.join(' ')} ${inWords({ handler })}`.trim()
-    noteChange(request, { target, count })
-    for (const uid of uids) {
-      count += (await store.discardOf(uid, handler).catch(none)).length
-      noteChange(request, { count })
+    const { picked } = meantBy(fields, nowMs)
+    if (picked.length === 0) throw new HoldfastError('invalid_request', 'nothing is selected')
+    let discarded = 0
+    const changes: AuditNote[] = []
+    noteChanges(request, changes)
+    for (const { uid, handler } of picked) {
+      const { length: count } = await store.discardOf(uid, handler).catch(none)
+      if (count > 0) changes.push({ target: `${uid} ${inWords({ handler })}`, count })
+      discarded += count
     }
-    if (count === 0) noteNoChange(request)
-    return doneUrl(count, false)
+    return doneUrl(discarded, false)
   })
 }
 
@@ -81,15 +82,15 @@ async function ofFilter(meant: Meant, { store }: ConsolePorts): Promise<Found> {
 }
 
 async function ofSelection(meant: Meant, ports: ConsolePorts): Promise<Found> {
-  const events = (await selected(meant, ports)).filter((event) => deadOf(event, meant.handler).length > 0)
+  const events = (await selected(meant, ports)).filter((event) => deadOf(event, meant).length > 0)
   return {
-    count: events.reduce((sum, event) => sum + deadOf(event, meant.handler).length, 0),
+    count: events.reduce((sum, event) => sum + deadOf(event, meant).length, 0),
     more: false,
     rows: events.map((event) => ({
       uid: event.uid,
       type: event.type,
       atMs: event.receivedAtMs,
-      says: deliveriesInWords(deadOf(event, meant.handler)),
+      says: deliveriesInWords(deadOf(event, meant)),
     })),
   }
 }
@@ -111,10 +112,14 @@ function ask(meant: Meant, { count, more, rows }: Found, visit: Visit): Html {
   const n = count === 0 ? 'all' : capped({ count, more })
   if (count === 0 && !more)
     return html`<div class="head"><h1>Nothing to discard</h1></div><p>No dead letter matches any more.</p><p><a class="btn" href="${own(originOf(meant))}">Back</a></p>`
-  const isSelection = meant.uids.length > 0
-  return html`<div class="head"><div><h1>Discard ${own(`${n} dead letter${count === 1 && !more ? '' : 's'}${count === 0 ? ' that match' : ''}`)}${meant.handler === undefined ? NOTHING : html` of ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
-<form class="card pad stack" method="post" action="/console/discard${own(isSelection ? '/selected' : '')}">${meantFields(meant, visit)}
-<ul class="steps">${step('discarded', html`They do not count as dead any more, and no handler runs.`)}${step('note', html`Their events stay as long as the service keeps them. They are found by <code>outcome:discarded</code> and can be replayed from there.`)}</ul>
-${samples(isSelection ? counted(rows.length, 'event') : `The first ${whole(rows.length)} that died`, rows, visit)}
-<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn stop" type="submit">Discard ${own(n)}</button>`)}</div></form>`
+  const isSelection = meant.picked.length > 0
+  return html`<div class="head"><div><h1>Discard ${own(`${n} dead letter${count === 1 && !more ? '' : 's'}${count === 0 ? ' that match' : ''}`)}${meant.handler === undefined ? NOTHING : html` of ${show(meant.handler, 60)}`}?</h1>${meant.q === '' || isSelection ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
+${question(
+  visit,
+  `/console/discard${isSelection ? '/selected' : ''}`,
+  meant,
+  html`<ul class="steps">${step('discarded', html`They do not count as dead any more, and no handler runs.`)}${step('note', html`Their events stay as long as the service keeps them. They are found by <code>outcome:discarded</code> and can be replayed from there.`)}</ul>
+${samples(isSelection ? counted(rows.length, 'event') : rows.length === 1 ? 'The one that died' : `The first ${whole(rows.length)} that died`, rows, visit)}
+<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn stop" type="submit">Discard ${own(n)}</button>`)}</div>`,
+)}`
 }

@@ -14,7 +14,7 @@ import { ago, capped, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Sent, Visit } from '../routes.ts'
 import { isGone, whyGone } from './gone.ts'
-import { askedOf, bulkUrl, filterOf, type Meant, meantBy, meantFields, originOf } from './meant.ts'
+import { askedOf, bulkUrl, filterOf, type Meant, meantBy, originOf, question } from './meant.ts'
 import { cannotRun, rateField, rateOf } from './replay-fields.ts'
 import { jobLike } from './replay-words.ts'
 import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
@@ -35,12 +35,12 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
   const { replays } = ports
   routes.page('/replay', async (visit): Promise<Page> => {
     const meant = meantBy((name) => visit.query.getAll(name), visit.nowMs)
-    if (meant.uids.length > 0)
-      return { section: 'events', title: 'Replay', content: await askSelection(visit, meant, ports) }
+    if (meant.picked.length > 0)
+      return { section: sectionOf(meant), title: 'Replay', content: await askSelection(visit, meant, ports) }
     const { handler, source } = filterOf(meant)
     const gone = whyGone(handler, source, ports)
     const content = gone === undefined ? ask(await preview(meant, ports), visit, ports) : cannotRun(gone, meant, visit)
-    return { section: meant.cause === undefined ? 'replays' : 'dead', title: 'Replay', content }
+    return { section: sectionOf(meant), title: 'Replay', content }
   })
 
   routes.form('/replay', 'replay.create', async (sent) => {
@@ -81,6 +81,9 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
     return { meant, filter, count: matched, more, events, deliveries, jobs }
   }
 }
+
+const sectionOf = ({ view, cause, picked }: Meant): 'dead' | 'events' | 'replays' =>
+  view === 'list' || cause !== undefined ? 'dead' : picked.length > 0 ? 'events' : 'replays'
 
 const limitsOf = ({ contains, match }: ReplayFilter): CountLimits => ({
   matches: MAX_COUNTED,
@@ -132,25 +135,37 @@ function ask(found: Preview, visit: Visit, ports: ConsolePorts): Html {
   const { meant, filter, count, more, jobs } = found
   const running = jobs.find(({ state }) => state === 'running')
   if (count === 0 && !more) return nothing(found, visit)
-  // In the time of the page none was found yet.
-  const n = count === 0 ? 'all' : capped({ count, more })
+  const n = numberOf(count, more)
   const what = filter.delivery === 'dead' ? 'dead letter' : 'event'
-  const isProbe = visit.query.get('probe') === 'on'
   return html`<div class="head"><div><h1>Replay ${own(`${n} ${what}${count === 1 && !more ? '' : 's'}${count === 0 ? ' that match' : ''}`)}${meant.handler === undefined ? NOTHING : html` to ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
-<form class="card pad stack" method="post" action="/console/replay">${meantFields(meant, visit)}<input type="hidden" name="key" value="${own(newUid())}">
-<ul class="steps">${steps(found, visit, ports)}</ul>
+${question(
+  visit,
+  '/console/replay',
+  meant,
+  html`<input type="hidden" name="key" value="${own(newUid())}"><ul class="steps">${steps(found, visit, ports)}</ul>
 ${when(count > 0, () => samples(count === 1 ? 'The event' : `The first ${whole(found.events.length)}, oldest first`, sampleRows(found), visit))}
 ${
   running !== undefined
     ? html`<p class="note" role="status">A replay of the same is running already: <a href="/console/replays/${own(running.id)}">see how far it is</a>.</p>`
-    : html`${when(filter.delivery === undefined && meant.handler === undefined, () => toField(ports))}
-${when(count !== 1 || more, () => html`<label class="radio"><input type="checkbox" name="probe"${when(isProbe, () => CHECKED)}> Replay one first, as a probe: the others follow only if it succeeds</label>`)}
-<div class="bar spread"><div class="bar">${rateField()}<span class="small muted">${own(durationOf(count, more))}</span></div>
-<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn go" type="submit" data-key="r">Replay ${own(n)}</button>`)}</div></div>`
-}</form>`
+    : controls(found, visit, ports)
+}`,
+)}`
 }
 
 const CHECKED = html` checked`
+
+function controls({ meant, filter, count, more }: Preview, visit: Visit, ports: ConsolePorts): Html {
+  const cancel = html`<a class="btn" href="${own(originOf(meant))}">Cancel</a>`
+  if (!visit.mayChange) return html`<div class="bar">${cancel}</div>`
+  const isProbe = visit.query.get('probe') === 'on'
+  return html`${when(filter.delivery === undefined && meant.handler === undefined, () => toField(ports))}
+${when(count !== 1 || more, () => html`<label class="radio"><input type="checkbox" name="probe"${when(isProbe, () => CHECKED)}> Replay one first, as a probe: the others follow only if it succeeds</label>`)}
+<div class="bar spread"><div class="bar">${rateField()}<span class="small muted">${own(durationOf(count, more))}</span></div>
+<div class="bar">${cancel}<button class="btn go" type="submit" data-key="r">Replay ${own(numberOf(count, more))}</button></div></div>`
+}
+
+/** In the time of the page none may have been found yet. */
+const numberOf = (count: number, more: boolean): string => (count === 0 ? 'all' : capped({ count, more }))
 
 const durationOf = (count: number, more: boolean): string => {
   const ms = (count / rateOf(undefined)) * 1_000

@@ -8,6 +8,7 @@ import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { views } from './dead-views.ts'
 import { type Asked, bulkUrl } from './meant.ts'
+import { selectionBar, selectionForm } from './selection-form.ts'
 
 const PAGE_SIZE = 30
 const FILTERS = ['handler', 'source', 'cause'] as const
@@ -74,21 +75,21 @@ function rows(filter: Filter, { items, nextCursor }: ListPage<DeliverySummary>, 
       nextCursor === undefined ? undefined : `/console/dead/list?${older.toString()}`,
     ),
   })
-  if (!mayChange) return shown
-  return html`<form method="get" action="/console/replay" id="selection">${when(filter.handler !== undefined, () => html`<input type="hidden" name="handler" value="${own(filter.handler ?? '')}">`)}${shown}</form>`
+  return selectionForm(visit, { ...filter, view: 'list' }, shown)
 }
 
 const SELECTION: Column<DeliverySummary> = {
   title: 'Select',
   isTitleHidden: true,
   cell: ({ eventUid, type, handler }) =>
-    html`<input type="checkbox" name="uid" value="${own(eventUid)}" aria-label="Select ${plain(type, 80)}, ${own(eventUid.slice(-6))}, ${plain(handler, 60)}">`,
+    html`<input type="checkbox" name="uid" value="${own(`${eventUid}:${handler}`)}" aria-label="Select ${plain(type, 80)}, ${own(eventUid.slice(-6))}, ${plain(handler, 60)}">`,
 }
 const HANDLER: Column<DeliverySummary> = { title: 'Handler', onPhone: 'gone', cell: ({ handler }) => show(handler, 40) }
 const SOURCE: Column<DeliverySummary> = { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) }
 
 const bulk = (filter: Filter): Html => {
-  const q = { ...filter, q: 'outcome:dead' }
-  return html`<div class="sel"><span class="picked"><b data-picked>Selected</b> <button class="btn go" type="submit" data-key="r">Replay…</button> <button class="btn" type="submit" formaction="/console/discard">Discard…</button> <button class="btn plain" type="reset">Clear</button></span>
-<span class="rest"><span class="muted">All of them:</span> <a class="btn" href="${own(bulkUrl('replay', q))}" data-key="a">Replay…</a> <a class="btn" href="${own(bulkUrl('discard', q))}">Discard…</a></span></div>`
+  const all = { ...filter, q: 'outcome:dead', view: 'list' }
+  return selectionBar(
+    html`<span class="muted">All of them:</span> <a class="btn" href="${own(bulkUrl('replay', all))}" data-key="a">Replay…</a> <a class="btn" href="${own(bulkUrl('discard', all))}">Discard…</a>`,
+  )
 }

@@ -11,6 +11,7 @@ import { capped, counted, duration, time } from '../html/words.ts'
 import type { Visit } from '../routes.ts'
 import { frozen, queryOf, type SearchWord } from '../search-words.ts'
 import type { Fewer } from './fewer-words.ts'
+import { selectionBar, selectionForm } from './selection-form.ts'
 
 export interface Found {
   readonly visit: Visit
@@ -41,8 +42,9 @@ export function list(found: Found): Html {
   const { page, filter, visit, deliveries } = found
   if (page.items.length === 0) return empty(found)
   const of = Map.groupBy(deliveries, ({ eventUid }) => eventUid)
-  return form(
+  return selectionForm(
     visit,
+    { q: queryOf(found.words) },
     table<EventSummary>({
       caption: 'Events, newest first',
       rows: page.items,
@@ -75,12 +77,6 @@ export function list(found: Found): Html {
   )
 }
 
-/** What is selected is asked for on a page of its own, which says how many and what will happen. */
-const form = ({ mayChange }: Visit, content: Html): Html =>
-  mayChange
-    ? html`<form method="get" action="/console/replay" id="selection"><input type="hidden" name="of" value="selection">${content}</form>`
-    : content
-
 const SELECTION: Column<EventSummary> = {
   title: 'Select',
   isTitleHidden: true,
@@ -94,8 +90,9 @@ const SOURCE: Column<EventSummary> = { title: 'Source', onPhone: 'gone', cell: (
 function bulk({ words, filter, visit, cursor }: Found): Html {
   const q = encodeURIComponent(frozen(words, visit.nowMs))
   const isDead = filter.outcome === 'dead' && filter.contains === undefined && filter.match === undefined
-  return html`<div class="sel"><span class="picked"><b data-picked>Selected</b> <button class="btn go" type="submit" data-key="r">Replay…</button> <button class="btn" type="submit" formaction="/console/discard">Discard…</button> <button class="btn plain" type="reset">Clear</button></span>
-<span class="rest"><span class="muted">All that match${own(cursor === undefined ? '' : ', on all pages')}</span> <a class="btn" href="/console/replay?q=${own(q)}" data-key="a">Replay all…</a>${when(isDead, () => html` <a class="btn" href="/console/discard?q=${own(q)}">Discard all…</a>`)}</span></div>`
+  return selectionBar(
+    html`<span class="muted">All that match${own(cursor === undefined ? '' : ', on all pages')}</span> <a class="btn" href="/console/replay?q=${own(q)}" data-key="a">Replay all…</a>${when(isDead, () => html` <a class="btn" href="/console/discard?q=${own(q)}">Discard all…</a>`)}`,
+  )
 }
 
 /** With the search, so that the page of the event leads to the next one. */

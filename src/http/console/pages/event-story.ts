@@ -42,8 +42,9 @@ export interface Story {
 /** Replays of one event whose origin is looked up. */
 const MAX_REPLAYS = 8
 const MAX_REMEMBERED = 500
-/** How soon after a replay the audit has it. */
+/** How soon after a replay the audit has it, among so many others. */
 const AUDITED_MS = 15_000
+const AUDITED = 100
 
 type Ports = Pick<
   ConsolePorts,
@@ -83,7 +84,11 @@ const orNothing = async <Value>(value: Promise<Value>): Promise<Value | undefine
 const present = <Value>(entries: readonly (readonly [string, Value | undefined])[]): ReadonlyMap<string, Value> =>
   new Map(entries.filter((entry): entry is readonly [string, Value] => entry[1] !== undefined))
 
-function holdsOf({ source, deliveries }: EventDetail, ports: Ports): ReadonlyMap<string, Hold> {
+/** By handler. */
+export function holdsOf(
+  { source, deliveries }: EventDetail,
+  ports: Pick<ConsolePorts, 'pauses' | 'handlers' | 'isRunning'>,
+): ReadonlyMap<string, Hold> {
   const holdOf = ({ handler, state, waitsForTurn }: Delivery): Hold | undefined => {
     if (state !== 'pending') return undefined
     const pause = ports.pauses.find('handler', handler) ?? ports.pauses.find('source', source)
@@ -108,7 +113,7 @@ function replayOrigins({ replays, store, clock }: Ports) {
     const atMs = timeOfUid(id)
     if (atMs === undefined) return { isJob: false }
     const filter = { action: 'event.replay', sinceMs: atMs - 1_000, untilMs: atMs + AUDITED_MS }
-    const { items } = await store.audit.list(filter, { limit: 20 })
+    const { items } = await store.audit.list(filter, { limit: AUDITED })
     const entry = items.findLast(({ target, outcome }) => outcome === 'done' && target?.startsWith(uid) === true)
     return { isJob: false, ...(entry !== undefined && { by: entry.claimedName ?? entry.actor }) }
   }
@@ -129,7 +134,7 @@ export const timeOfUid = (uid: string): number | undefined =>
   isUid(uid) ? Number.parseInt(uid.slice(0, 8) + uid.slice(9, 13), 16) : undefined
 
 /** How soon the story may be another: in so many seconds it is asked for again. Undefined: it has come to its end. */
-export function followSeconds({ event, holds, nowMs }: Story): number | undefined {
+export function followSeconds({ event, holds, nowMs }: Pick<Story, 'event' | 'holds' | 'nowMs'>): number | undefined {
   const waits = event.deliveries.flatMap(({ handler, state, dueAtMs }) => {
     if (state === 'running') return [0]
     if (state !== 'pending') return []

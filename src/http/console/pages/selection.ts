@@ -1,16 +1,18 @@
 import { type ErrorCode, HoldfastError, isHoldfastError } from '../../../domain/errors.ts'
 import type { EventDetail } from '../../../domain/event-store.ts'
 import { isUid, newUid } from '../../../domain/names.ts'
-import { noteChange, noteNoChange } from '../../ops/audit.ts'
+import { type AuditNote, inWords, noteChanges, noteNoChange } from '../../ops/audit.ts'
 import { again, live } from '../html/again.ts'
-import { type Html, html, NOTHING, own, when } from '../html/html.ts'
+import { between, type Html, html, own, when } from '../html/html.ts'
 import { state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { counted, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { Recent } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
-import { MAX_SELECTED, type Meant, meantBy, meantFields, originOf } from './meant.ts'
+import { wordOfOutcome } from './event-list.ts'
+import { followSeconds, holdsOf } from './event-story.ts'
+import { MAX_SELECTED, type Meant, meantBy, originOf, type Picked, question } from './meant.ts'
 import { deliveriesInWords, samples, step } from './samples.ts'
 
 /** How long a form that is sent again is known, and how many forms. */
@@ -20,15 +22,23 @@ const DELAY_SECONDS = 1
 
 /** The selected events that are there. */
 export async function selected(
-  { uids }: Meant,
+  { picked }: Pick<Meant, 'picked'>,
   { store }: Pick<ConsolePorts, 'store'>,
 ): Promise<readonly EventDetail[]> {
-  const found = await Promise.all(uids.map(async (uid) => store.event(uid)))
+  const uids = new Set(picked.map(({ uid }) => uid))
+  const found = await Promise.all([...uids].map(async (uid) => store.event(uid)))
   return found.filter((event) => event !== undefined)
 }
 
-export const deadOf = ({ deliveries }: EventDetail, handler?: string): EventDetail['deliveries'] =>
-  deliveries.filter((each) => each.state === 'dead' && (handler ?? each.handler) === each.handler)
+/** The dead ones of the deliveries that are selected. */
+export const deadOf = (
+  { uid, deliveries }: EventDetail,
+  { picked }: Pick<Meant, 'picked'>,
+): EventDetail['deliveries'] => {
+  const isPicked = (handler: string): boolean =>
+    picked.some((each) => each.uid === uid && (each.handler ?? handler) === handler)
+  return deliveries.filter((each) => each.state === 'dead' && isPicked(each.handler))
+}
 
 /** Replays of selected events, one by one. */
 export function registerSelection(routes: ConsoleRoutes, ports: ConsolePorts): void {
@@ -42,38 +52,47 @@ export function registerSelection(routes: ConsoleRoutes, ports: ConsolePorts): v
     let isFirst = false
     const to = await sentBefore.of(key, () => {
       isFirst = true
-      return replayAll(meant, field('which') ?? 'all', (count) =>
-        noteChange(request, { target: `${meant.uids.length} selected: ${meant.uids.join(' ')}`, count }),
-      )
+      return replayAll(meant, field('which') ?? 'all', (changes) => noteChanges(request, changes))
     })
     if (!isFirst) noteNoChange(request)
     return to
   })
 
   /** Resolves with the page that says what became of them. */
-  async function replayAll(meant: Meant, which: string, onDone: (count: number) => void): Promise<string> {
-    if (meant.uids.length === 0) throw new HoldfastError('invalid_request', 'no event is selected')
+  async function replayAll(
+    { picked }: Meant,
+    which: string,
+    onChange: (changes: readonly AuditNote[]) => void,
+  ): Promise<string> {
+    if (picked.length === 0) throw new HoldfastError('invalid_request', 'no event is selected')
     const url = new URLSearchParams()
-    let replayed = 0
-    onDone(replayed)
-    for (const uid of meant.uids) {
-      const fault = await replayOne(uid, which, meant.handler)
-      if (fault === undefined) onDone(++replayed)
-      url.append(fault === undefined ? 'uid' : 'not', fault === undefined ? uid : `${uid}:${fault}`)
+    const changes: AuditNote[] = []
+    onChange(changes)
+    for (const each of picked) {
+      const { uid, handler } = each
+      const ran = await replayOne(each, which)
+      if (typeof ran === 'number') {
+        changes.push({
+          target: `${uid} ${inWords({ handler, state: which === 'dead' ? which : undefined })}`,
+          count: ran,
+        })
+        if (!url.has('uid', uid)) url.append('uid', uid)
+      } else url.append('not', `${uid}:${ran}`)
     }
     return `/console/replay/selected?${url.toString()}`
   }
 
-  /** Resolves with why it was not replayed. */
-  async function replayOne(uid: string, which: string, handler: string | undefined): Promise<Fault | undefined> {
+  /** Resolves with the number of handlers that run, or with why none does. */
+  async function replayOne(each: Picked, which: string): Promise<number | Fault> {
+    const { uid, handler } = each
     try {
       const event = await store.event(uid)
       if (event === undefined) return 'event_not_found'
-      const targets = which === 'dead' ? deadOf(event, handler).map((each) => each.handler) : [handler]
+      const targets = which === 'dead' ? deadOf(event, { picked: [each] }).map((dead) => dead.handler) : [handler]
       if (targets.length === 0) return 'nothing_dead'
       let running = 0
       for (const target of targets) running += (await replay(uid, target)).handlers.length
-      return running === 0 ? 'not_wanted' : undefined
+      return running === 0 ? 'not_wanted' : running
     } catch (error) {
       if (!isHoldfastError(error)) throw error
       return isFault(error.code) ? error.code : 'other'
@@ -82,8 +101,8 @@ export function registerSelection(routes: ConsoleRoutes, ports: ConsolePorts): v
 
   const results = async (visit: Visit): Promise<Html> => {
     const uids = visit.query.getAll('uid').filter(isUid).slice(0, MAX_SELECTED)
-    const events = await selected({ ...meantBy(() => [], visit.nowMs), uids }, ports)
-    return resultsOf(events, visit)
+    const events = await selected({ picked: uids.map((uid) => ({ uid })) }, ports)
+    return resultsOf(events, visit, ports)
   }
   routes.page('/replay/selected', async (visit) => ({
     section: 'events',
@@ -109,36 +128,60 @@ const isFault = (code: string): code is Fault => Object.hasOwn(FAULTS, code)
 /** Asks which deliveries of the selected events are to run again. */
 export async function askSelection(visit: Visit, meant: Meant, ports: ConsolePorts): Promise<Html> {
   const events = await selected(meant, ports)
-  const count = events.length
+  const handlers = [...new Set(meant.picked.flatMap(({ handler = [] }) => handler))]
+  const isByHandler = handlers.length > 0
+  const dead = events.map((event) => deadOf(event, meant).length)
+  const count = isByHandler ? dead.reduce((sum, each) => sum + each, 0) : events.length
   if (count === 0)
-    return html`<div class="head"><h1>Nothing to replay</h1></div><p>The selected events are not here: they may be older than the service keeps.</p><p><a class="btn" href="${own(originOf(meant))}">Back</a></p>`
-  const dead = events.filter((event) => deadOf(event, meant.handler).length > 0).length
-  const missing = meant.uids.length - count
+    return html`<div class="head"><h1>Nothing to replay</h1></div><p>${own(events.length === 0 ? 'The selected events are not here: they may be older than the service keeps.' : 'Nothing that is selected is dead any more.')}</p><p><a class="btn" href="${own(originOf(meant))}">Back</a></p>`
+  const what = `selected ${isByHandler ? 'dead letter' : 'event'}`
+  const missing = meant.picked.length - count
   const rows = events.map((event) => ({
     uid: event.uid,
     type: event.type,
     atMs: event.receivedAtMs,
-    says: deliveriesInWords(event.deliveries),
+    says: deliveriesInWords(
+      event.deliveries,
+      isByHandler ? ({ handler }) => deadOf(event, meant).some((each) => each.handler === handler) : undefined,
+    ),
   }))
-  return html`<div class="head"><h1>Replay ${own(counted(count, 'selected event'))}?</h1></div>
-<form class="card pad stack" method="post" action="/console/replay/selected">${meantFields(meant, visit)}<input type="hidden" name="key" value="${own(newUid())}">
-<fieldset><legend>Which deliveries run again?</legend>
-${when(dead > 0, () => html`<label class="radio"><input type="radio" name="which" value="dead"${when(dead > 0, () => CHECKED)}> Those that are dead${meant.handler === undefined ? NOTHING : html`, to ${show(meant.handler, 60)}`}: of ${own(dead === count ? (count === 1 ? 'it' : `all ${count}`) : `${whole(dead)} of them`)}. What has succeeded is not run again.</label>`)}
-<label class="radio"><input type="radio" name="which" value="all"${when(dead === 0, () => CHECKED)}> ${meant.handler === undefined ? html`Every handler that wants the event` : html`The handler ${show(meant.handler, 60)}`}, also where it has succeeded: what it does is done a second time.</label></fieldset>
-${when(missing > 0, () => html`<ul class="steps">${step('warning', html`${own(counted(missing, 'selected event'))} ${own(missing === 1 ? 'is' : 'are')} not here any more.`)}</ul>`)}
-${samples(counted(count, 'selected event'), rows, visit)}
-<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn go" type="submit">Replay ${own(whole(count))}</button>`)}</div></form>`
+  return html`<div class="head"><h1>Replay ${own(counted(count, what))}?</h1></div>
+${question(
+  visit,
+  '/console/replay/selected',
+  meant,
+  html`${isByHandler ? onlyDead(handlers) : when(visit.mayChange, () => whichField(dead.filter((each) => each > 0).length, count))}
+${when(missing > 0, () => html`<ul class="steps">${step('warning', html`${own(counted(missing, what))} ${own(missing === 1 ? 'is' : 'are')} not ${own(isByHandler ? 'dead' : 'here')} any more.`)}</ul>`)}
+${samples(counted(events.length, 'selected event'), rows, visit)}
+<div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<input type="hidden" name="key" value="${own(newUid())}"><button class="btn go" type="submit">Replay ${own(whole(count))}</button>`)}</div>`,
+)}`
 }
+
+const onlyDead = (handlers: readonly string[]): Html =>
+  html`<ul class="steps">${step(
+    'replayed',
+    html`Runs only what is selected and dead: ${between(
+      handlers.map((name) => html`<b>${show(name, 60)}</b>`),
+      html`, `,
+    )}. What has succeeded is not run again.`,
+  )}</ul><input type="hidden" name="which" value="dead">`
+
+const whichField = (dead: number, count: number): Html =>
+  html`<fieldset><legend>Which deliveries run again?</legend>
+${when(dead > 0, () => html`<label class="radio"><input type="radio" name="which" value="dead" checked> Those that are dead: of ${own(dead === count ? (count === 1 ? 'it' : `all ${count}`) : `${whole(dead)} of them`)}. What has succeeded is not run again.</label>`)}
+<label class="radio"><input type="radio" name="which" value="all"${when(dead === 0, () => CHECKED)}> Every handler that wants the event, also where it has succeeded: what it does is done a second time.</label></fieldset>`
 
 const CHECKED = html` checked`
 
-function resultsOf(events: readonly EventDetail[], visit: Visit): Html {
+function resultsOf(events: readonly EventDetail[], visit: Visit, ports: ConsolePorts): Html {
   const { query, nowMs } = visit
   const nots = query.getAll('not').slice(0, MAX_SELECTED).flatMap(notOf)
   const all = events.length + nots.length
-  const isOpen = events.some(({ deliveries }) =>
-    deliveries.some(({ state: now, attempts }) => now === 'running' || (now === 'pending' && attempts === 0)),
-  )
+  const isOpen = ({ deliveries }: EventDetail): boolean =>
+    deliveries.some(({ state: now, attempts }) => now === 'running' || (now === 'pending' && attempts === 0))
+  const waits = events
+    .filter(isOpen)
+    .map((event) => followSeconds({ event, nowMs, holds: holdsOf(event, ports) }) ?? DELAY_SECONDS)
   const rows = events.map(({ uid, type, deliveries, outcome = 'none' }) => ({
     uid,
     type,
@@ -147,15 +190,15 @@ function resultsOf(events: readonly EventDetail[], visit: Visit): Html {
     deliveries,
   }))
   return html`<div><p class="crumb"><a href="/console/events">Events</a></p><div class="head"><h1>${own(nots.length === 0 ? `Replayed ${counted(all, 'event')}` : `Replayed ${whole(events.length)} of ${counted(all, 'event')}`)}</h1>${when(
-    isOpen,
-    () => html`${live('Live')}${asking(query, nowMs)}`,
+    waits.length > 0,
+    () => html`${live('Live')}${asking(query, nowMs, Math.min(...waits))}`,
   )}</div></div>
 ${when(
   events.length > 0,
   () =>
     html`<div class="card"><table class="stackable" role="table"><caption class="hide">What became of them</caption><tbody role="rowgroup">${rows.map(
       ({ uid, type, outcome, deliveries }) =>
-        html`<tr role="row" id="e-${own(uid)}"><td role="cell">${state(outcome, own(outcome === 'none' ? 'no handler' : outcome))}</td><td role="cell"><a class="row" href="/console/events/${own(uid)}">${show(type, 80)}</a></td><td role="cell" class="small wide">${deliveriesInWords(deliveries)}</td></tr>`,
+        html`<tr role="row" id="e-${own(uid)}"><td role="cell">${state(outcome, own(wordOfOutcome(outcome)))}</td><td role="cell"><a class="row" href="/console/events/${own(uid)}">${show(type, 80)}</a></td><td role="cell" class="small wide">${deliveriesInWords(deliveries)}</td></tr>`,
     )}</tbody></table></div>`,
 )}
 ${when(
@@ -173,7 +216,7 @@ function notOf(text: string): readonly { readonly uid: string; readonly fault: F
 }
 
 /** Only what the page has understood: nothing else of a URL stands in what the page asks for. */
-function asking(query: URLSearchParams, nowMs: number): Html {
+function asking(query: URLSearchParams, nowMs: number, seconds: number): Html {
   const same = new URLSearchParams()
   for (const uid of query.getAll('uid').filter(isUid).slice(0, MAX_SELECTED)) same.append('uid', uid)
   for (const { uid, fault } of query.getAll('not').slice(0, MAX_SELECTED).flatMap(notOf))
@@ -181,7 +224,7 @@ function asking(query: URLSearchParams, nowMs: number): Html {
   return again({
     path: `/console/part/replay/selected?${same.toString()}`,
     into: 'selected',
-    seconds: DELAY_SECONDS,
+    seconds,
     nowMs,
   })
 }
