@@ -10,7 +10,7 @@ export type AuditActor = (typeof AUDIT_ACTORS)[number]
 /** `failed`: the service did not do it, or could not tell whether a provider did. */
 export const AUDIT_OUTCOMES = ['done', 'failed'] as const
 
-/** What was asked for, by whom, and what came of it. Holds no secret, and nothing of a body but names. */
+/** What was asked for, by whom, and what came of it. Holds no secret, and nothing of a body but names and the reason of a pause. */
 export interface AuditEntry {
   /** Noun and verb, such as `task.cancel`. */
   readonly action: string
@@ -21,7 +21,7 @@ export interface AuditEntry {
   readonly outcome: (typeof AUDIT_OUTCOMES)[number]
   /** Of the answer, if the change was asked for over HTTP. */
   readonly status?: number
-  /** Why it failed: the end of a problem's type, or a short sentence. */
+  /** Why it failed: the end of a problem's type, or a short sentence. Of a pause that was done: why it was asked for. */
   readonly reason?: string
   readonly actor: AuditActor
   /** The place of the token among those of its variable, from 1. Absent: there is one. */

@@ -82,6 +82,16 @@ test('a source that is paused says by whom and why, as the API does, and is resu
   expect(await get('/console/sources/ai')).toContain('Its webhooks are acknowledged and stored; their deliveries wait.')
   await operator.send('/console/sources/ai/resume')
   expect(await sourceOf('ai')).toMatchObject({ paused: null })
+  expect((await operator.send('/console/sources/nope/resume')).status).toBe(404)
+  const today = new Date().toISOString().slice(0, 10)
+  const audit = await get(`/console/audit?action=source.*&until=${today}`)
+  expect(audit).toContain('<bdi>ai</bdi></a>: <bdi>the bank is down</bdi>')
+  const { items } = await scene().api('/v1/audit?action=source.*')
+  expect(items).toMatchObject([
+    { action: 'source.resume', outcome: 'failed', target: 'nope' },
+    { action: 'source.resume', outcome: 'done', target: 'ai', count: 1, reason: null },
+    { action: 'source.pause', outcome: 'done', target: 'ai', reason: 'the bank is down' },
+  ])
 })
 
 describe('a sample', () => {

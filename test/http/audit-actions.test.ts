@@ -223,7 +223,12 @@ test.each([
     reason: 'unavailable',
   })
 
-  await change('POST /v1/handlers/{name}/pause', ['log'], {}, { action: 'handler.pause' })
+  await change(
+    'POST /v1/handlers/{name}/pause',
+    ['log'],
+    { reason: 'the bank is down' },
+    { action: 'handler.pause', reason: 'the bank is down' },
+  )
   await change('POST /v1/handlers/{name}/resume', ['log'], undefined, { action: 'handler.resume', count: 1 })
   await change('POST /v1/handlers/{name}/resume', ['log'], undefined, { action: 'handler.resume', count: 0 })
   await change('POST /v1/sources/{name}/pause', ['ai'], {}, { action: 'source.pause' })

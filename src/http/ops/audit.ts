@@ -18,6 +18,8 @@ import { clientOf, filterOf, type OpsApp, pageQuery, pageRequest } from './ops-a
 export interface AuditNote {
   readonly target?: string
   readonly count?: number
+  /** Why the client asks for it. */
+  readonly reason?: string
 }
 
 declare module 'fastify' {
@@ -127,14 +129,14 @@ interface Audited {
 
 function entryOf(request: FastifyRequest, { action, credential, status, note }: Audited): AuditEntry {
   const { params } = request
-  const { target, count } = note
+  const { target, count, reason } = note
   const isDone = status < 400
   const { peer, agent } = clientOf(request)
   const shown = {
     target: auditText(target ?? Object.values((params ?? {}) as Record<string, string>).join('/')),
     claimedName: claimedNameOf(request),
     agent: auditText(agent),
-    reason: isDone ? undefined : problemOf(request),
+    reason: isDone ? auditText(reason) : problemOf(request),
   }
   return {
     action,

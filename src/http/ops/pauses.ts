@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
 import { HoldfastError } from '../../domain/errors.ts'
-import { MAX_PAUSE_REASON, type PausedKind, type PauseService } from '../../domain/pause.ts'
+import { MAX_PAUSE_REASON, type Pause, type PausedKind, type PauseService } from '../../domain/pause.ts'
 import { DrainSchema, PauseStateSchema, pausedJson } from '../schemas/pauses.ts'
 import { askedBy, noteChange } from './audit.ts'
 import type { OpsApp } from './ops-app.ts'
@@ -69,10 +70,9 @@ function registerPausesOf(
     },
     async (request, reply) => {
       const { name } = request.params
-      if (!names().includes(name)) throw unknown(kind, name)
       const { reason } = request.body
-      const pause = { kind, name, by: askedBy(request), ...(reason !== undefined && { reason }) }
-      return reply.send({ name, paused: pausedJson(await pauses.pause(pause)) })
+      const pause = await pauseOne(request, { pauses, kind, names }, name, reason)
+      return reply.send({ name, paused: pausedJson(pause) })
     },
   )
   app.post(
@@ -83,13 +83,41 @@ function registerPausesOf(
     },
     async (request, reply) => {
       const { name } = request.params
-      const resumed = await pauses.resume(kind, name)
-      // What is configured no longer may still be paused.
-      if (resumed === undefined && !names().includes(name)) throw unknown(kind, name)
-      noteChange(request, { count: resumed === undefined ? 0 : 1 })
+      await resumeOne(request, { pauses, kind, names }, name)
       return reply.send({ name, paused: null })
     },
   )
+}
+
+interface Pausable {
+  readonly pauses: PauseService
+  readonly kind: PausedKind
+  readonly names: () => readonly string[]
+}
+
+/** Begins a pause, and tells the audit why. Throws if there is nothing of this name. */
+export async function pauseOne(
+  request: FastifyRequest,
+  { pauses, kind, names }: Pausable,
+  name: string,
+  reason: string | undefined,
+): Promise<Pause> {
+  if (!names().includes(name)) throw unknown(kind, name)
+  const pause = await pauses.pause({ kind, name, by: askedBy(request), ...(reason !== undefined && { reason }) })
+  if (reason !== undefined) noteChange(request, { reason })
+  return pause
+}
+
+/** Ends a pause, if there is one. Throws if there is nothing of this name. */
+export async function resumeOne(
+  request: FastifyRequest,
+  { pauses, kind, names }: Pausable,
+  name: string,
+): Promise<void> {
+  const resumed = await pauses.resume(kind, name)
+  // What is configured no longer may still be paused.
+  if (resumed === undefined && !names().includes(name)) throw unknown(kind, name)
+  noteChange(request, { count: resumed === undefined ? 0 : 1 })
 }
 
 const unknown = (kind: PausedKind, name: string): HoldfastError =>

@@ -11,7 +11,7 @@ export const AuditEntrySchema = Type.Object({
   count: Nullable(Type.Integer(), 'How many things were changed'),
   outcome: OneOf(AUDIT_OUTCOMES),
   status: Nullable(Type.Integer(), 'Of the answer; null if the change was not asked for over HTTP'),
-  reason: Nullable(Type.String(), 'Why it failed'),
+  reason: Nullable(Type.String(), 'Why it failed; of a pause, why it was asked for'),
   actor: OneOf(AUDIT_ACTORS),
   token_place: Nullable(Type.Integer(), 'Which of several tokens of the variable, from 1; null if there is one'),
   claimed_name: Nullable(Type.String(), 'The name that the client gave itself; nothing proves it'),

@@ -1,4 +1,5 @@
 import { AUDIT_ACTORS, type AuditFilter, type RecordedAuditEntry } from '../../../domain/audit.ts'
+import { DAY_MS } from '../../../domain/clock.ts'
 import { HoldfastError, isHoldfastError } from '../../../domain/errors.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
@@ -51,7 +52,7 @@ function filterOf({ query, nowMs }: Visit): AuditFilter {
     ...(actor !== undefined && { actor }),
     ...(action !== undefined && { action }),
     ...(since !== undefined && { sinceMs: timeOf(since, nowMs, `since ${since}`) }),
-    ...(until !== undefined && { untilMs: timeOf(until, nowMs, `until ${until}`) }),
+    ...(until !== undefined && { untilMs: timeOf(until, nowMs, `until ${until}`, DAY_MS) }),
   }
 }
 
@@ -87,7 +88,7 @@ const listOf = (items: readonly RecordedAuditEntry[], older: string | undefined,
         title: 'Outcome',
         onPhone: 'end',
         cell: ({ outcome, reason }) =>
-          html`${outcome === 'done' ? state('succeeded', own('done')) : state('dead', own('failed'))}${reason === undefined ? NOTHING : html` <span class="muted">${show(reason.replaceAll('-', ' '), 80)}</span>`}`,
+          html`${outcome === 'done' ? state('succeeded', own('done')) : state('dead', own('failed'))}${reason === undefined || outcome === 'done' ? NOTHING : html` <span class="muted">${show(reason.replaceAll('-', ' '), 80)}</span>`}`,
       },
       {
         title: 'Action',
@@ -96,7 +97,7 @@ const listOf = (items: readonly RecordedAuditEntry[], older: string | undefined,
         cell: ({ action }) =>
           html`<a class="row" href="/console/audit?action=${own(encodeURIComponent(action))}">${own(action)}</a>`,
       },
-      { title: 'To what', kind: 'cut', onPhone: 'wide', cell: targetOf },
+      { title: 'To what', kind: 'cut', onPhone: 'wide', cell: toWhat },
       {
         title: 'Number',
         kind: 'number',
@@ -117,6 +118,10 @@ const PAGES: Readonly<Record<string, string>> = {
   handler: 'handlers',
   source: 'sources',
 }
+
+/** What it was done to, and why, if the person said so. */
+const toWhat = (entry: RecordedAuditEntry): Html =>
+  html`${targetOf(entry)}${entry.outcome === 'done' && entry.reason !== undefined ? html`: ${show(entry.reason, 256)}` : NOTHING}`
 
 function targetOf({ action, target }: RecordedAuditEntry): Html {
   if (target === undefined) return NOTHING

@@ -21,7 +21,7 @@ export function whyGone(
     }
   if (source !== undefined && !ports.sources().some(({ name }) => name === source))
     return {
-      what: html`The source ${show(source, 80)} is not configured any more, so nobody knows how to read its events.`,
+      what: html`The source ${show(source, 80)} is not configured any more, so its events cannot be read.`,
       mending: html`Configure it again`,
     }
   return undefined

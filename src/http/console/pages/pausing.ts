@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../../domain/errors.ts'
 import { MAX_PAUSE_REASON, type Pause, type PausedKind } from '../../../domain/pause.ts'
-import { askedBy } from '../../ops/audit.ts'
+import { pauseOne, resumeOne } from '../../ops/pauses.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import { csrfField } from '../html/layout.ts'
 import type { ConsolePorts } from '../ports.ts'
@@ -17,20 +17,16 @@ export function registerPausing(
   { pauses }: ConsolePorts,
 ): void {
   const path = `/${kind}s/:name`
+  const pausable = { pauses, kind, names }
   routes.form(`${path}/pause`, `${kind}.pause`, async ({ request, params: { name = '' }, field }) => {
-    if (!names().includes(name))
-      throw new HoldfastError(
-        kind === 'handler' ? 'handler_not_found' : 'unknown_source',
-        `there is no ${kind} ${name}`,
-      )
-    const reason = field('reason')?.trim()
+    const reason = field('reason')?.trim() || undefined
     if (reason !== undefined && reason.length > MAX_PAUSE_REASON)
       throw new HoldfastError('invalid_request', `the reason is longer than ${MAX_PAUSE_REASON} characters`)
-    await pauses.pause({ kind, name, by: askedBy(request), ...(reason !== undefined && reason !== '' && { reason }) })
+    await pauseOne(request, pausable, name, reason)
     return pathOf(kind, name)
   })
-  routes.form(`${path}/resume`, `${kind}.resume`, async ({ params: { name = '' } }) => {
-    await pauses.resume(kind, name)
+  routes.form(`${path}/resume`, `${kind}.resume`, async ({ request, params: { name = '' } }) => {
+    await resumeOne(request, pausable, name)
     return pathOf(kind, name)
   })
 }

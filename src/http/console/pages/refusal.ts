@@ -13,7 +13,7 @@ const MAX_DETAIL = 600
 export function refusalPage(problem: ProblemJson, from?: string): Page {
   const { status } = problem
   const { title, detail } = forPersons(problem)
-  const hint = HINTS[problem.type] ?? (status === 404 ? OLDER : '')
+  const hint = HINTS[problem.type] ?? ''
   return {
     section: undefined,
     title,
@@ -33,7 +33,13 @@ const signInLink = (to?: string): Html =>
   html`<a class="btn go" href="/console/sign-in${own(to === undefined ? '' : `?to=${encodeURIComponent(to)}`)}">Sign in</a>`
 
 const OLDER = 'It may be older than the service keeps, or be in another store.'
+const GONE = 'It may have been renamed or removed.'
 const HINTS: Readonly<Record<string, string>> = {
+  'urn:holdfast:problem:task-not-found': OLDER,
+  'urn:holdfast:problem:replay-not-found': OLDER,
+  'urn:holdfast:problem:handler-not-found': GONE,
+  'urn:holdfast:problem:unknown-source': GONE,
+  'urn:holdfast:problem:registration-not-found': GONE,
   'urn:holdfast:problem:not-found': 'The address may have a mistake in it.',
   'urn:holdfast:problem:foreign-origin': 'Open the console itself, and go on from there.',
   'urn:holdfast:problem:method-not-allowed': 'This address is that of a form: go to the page that it is on.',
