@@ -5,7 +5,7 @@ import { ConfigurationError } from '../domain/errors.ts'
 import type { TaskService } from '../domain/task-service.ts'
 import type { WebhookManager } from '../domain/webhook-manager.ts'
 import { createConsole } from '../http/console/console.ts'
-import type { ConsolePorts } from '../http/console/ports.ts'
+import type { ConsoleOptions } from '../http/console/ports.ts'
 import type { OpsAccess } from '../http/ops/access.ts'
 import { createOpsListener } from '../http/ops/ops-listener.ts'
 import { createPublicListener } from '../http/public/public-listener.ts'
@@ -82,7 +82,7 @@ export function publicListenerOf(service: Service, reloader: Reloader, phase: Ph
 
 /** What both the ops API and the console have. */
 type OpsPorts = Omit<
-  ConsolePorts,
+  ConsoleOptions,
   'clock' | 'day' | 'recentStats' | 'replicas' | 'configuration' | 'sourceSetup' | 'sample' | 'workersWith'
 >
 
@@ -146,7 +146,7 @@ function configurationOf({ current: { parts }, last }: Reloader): Configuration 
 }
 
 const workersWith =
-  ({ store }: Service): ConsolePorts['workersWith'] =>
+  ({ store }: Service): ConsoleOptions['workersWith'] =>
   (handler) => {
     const workers = store.replicas?.workers()
     if (workers === undefined) return undefined

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { SourceHealth } from '../../src/domain/source-health.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createConsole } from '../../src/http/console/console.ts'
-import type { ConsolePorts } from '../../src/http/console/ports.ts'
+import type { ConsoleOptions } from '../../src/http/console/ports.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { newEvent } from '../contract/store-samples.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => store.close())
 
 /** The console and the API over the same ports. */
-function openWith(given: Partial<ConsolePorts>) {
+function openWith(given: Partial<ConsoleOptions>) {
   const ports = { ...consolePorts(store, NOW_MS), ...given }
   const app = createOpsListener({ ...ports, console: createConsole(ports) })
   const get = async (path: string) => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createConsole } from '../../src/http/console/console.ts'
-import type { ConsolePorts } from '../../src/http/console/ports.ts'
+import type { ConsoleOptions } from '../../src/http/console/ports.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
@@ -34,7 +34,7 @@ beforeAll(async () => {
 })
 afterAll(() => store.close())
 
-function openConsole(given: Partial<ConsolePorts> = {}): typeof page {
+function openConsole(given: Partial<ConsoleOptions> = {}): typeof page {
   const ports = {
     ...consolePorts(store, NOW_MS),
     access: () => TOKENS,

@@ -39,7 +39,7 @@ test('a paused handler tells by whom and why, as the API does, and how many deli
   await operator.send(`${path}/resume`)
   expect(await handlerOf('crm-sync')).toMatchObject({ paused: null })
   await scene().settled(0)
-  expect(await page('crm-sync')).toContain('It keeps up: nothing waits.')
+  await expect.poll(() => page('crm-sync')).toContain('It keeps up: nothing waits.')
   const { items } = await scene().api('/v1/audit?action=handler.*')
   expect(items.map(({ action }: { action: string }) => action)).toEqual(['handler.resume', 'handler.pause'])
 })

@@ -4,7 +4,7 @@ import type { ServiceStatus } from '../../src/domain/status.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { createConsole } from '../../src/http/console/console.ts'
 import { mendingOf } from '../../src/http/console/pages/overview-problems.ts'
-import type { ConsolePorts } from '../../src/http/console/ports.ts'
+import type { ConsoleOptions } from '../../src/http/console/ports.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
 import { consolePorts } from './ports.ts'
@@ -18,7 +18,7 @@ afterAll(() => store.close())
 const NOW_MS = Date.parse('2026-11-26T03:12:41Z')
 
 /** Pages of a console whose ports are as given. */
-function consoleWith(given: Partial<ConsolePorts> = {}): (path: string) => Promise<{ status: number; text: string }> {
+function consoleWith(given: Partial<ConsoleOptions> = {}): (path: string) => Promise<{ status: number; text: string }> {
   const ports = { ...consolePorts(store, NOW_MS), ...given }
   const app = createOpsListener({ ...ports, console: createConsole(ports) })
   return async (path) => {
@@ -108,6 +108,45 @@ test('a page with numbers in every step stays small, and has them as a table too
     /<td>03:00<\/td><td class="num">98,765<\/td><td class="num">98,765<\/td><td class="num">12,345<\/td>/,
   )
   expect(page.text).toContain('98,765 received, 98,765 attempts succeeded, 12,345 failed; most at')
+})
+
+const NO_HEALTH = {
+  lastWebhookAtMs: undefined,
+  usualGapMs: undefined,
+  silentSinceMs: undefined,
+  refusingSinceMs: undefined,
+  refusingReason: undefined,
+}
+
+test('while the store does not answer, no page of a source or a handler says that all is well, or counts nothing as none', async () => {
+  const never = (): Promise<never> => new Promise(() => {})
+  const { sources } = consolePorts(store, NOW_MS)
+  const [name = ''] = sources().map((source) => source.name)
+  const mute = Object.assign(Object.create(store), {
+    facets: { ...store.facets, waiting: never, namesWith: never },
+    events: never,
+    deliveries: never,
+    driftEntries: never,
+  })
+  const page = consoleWith({
+    store: mute,
+    status: never,
+    day: never,
+    deadCauses: never,
+    sourceState: never,
+    sourceHealth: () => NO_HEALTH,
+    handlers: () => [{ name: 'billing', types: ['*'], handle: async () => {} }],
+  })
+  const startedMs = performance.now()
+  const pages = await Promise.all(
+    ['/console/handlers', '/console/handlers/billing', '/console/sources', `/console/sources/${name}`].map(page),
+  )
+  expect(performance.now() - startedMs).toBeLessThan(4_000)
+  for (const { status, text } of pages) {
+    expect(status).toBe(200)
+    expect(text).toContain('not known')
+    expect(text).not.toMatch(/steady|It keeps up|receiving|none yet|nothing waits|> ?0</)
+  }
 })
 
 test('many pages that are open cost one reading of the numbers', async () => {

@@ -1,12 +1,12 @@
 import type { OpenStore } from '../../src/domain/store.ts'
-import type { ConsolePorts } from '../../src/http/console/ports.ts'
+import type { ConsoleOptions } from '../../src/http/console/ports.ts'
 import type { OpsListenerOptions } from '../../src/http/ops/ops-listener.ts'
 import { createReadDay } from '../../src/monitoring/read-day.ts'
 import { createReadRecentStats } from '../../src/monitoring/read-recent-stats.ts'
 import { opsDefaults } from '../http/ops-service.ts'
 
 /** What the pages of sources and handlers ask, for tests of other pages. */
-const NOT_ASKED: Pick<ConsolePorts, 'sourceSetup' | 'sample' | 'workersWith'> = {
+const NOT_ASKED: Pick<ConsoleOptions, 'sourceSetup' | 'sample' | 'workersWith'> = {
   sourceSetup: () => ({
     variable: 'SOURCE_AI',
     steps: [],
@@ -20,7 +20,7 @@ const NOT_ASKED: Pick<ConsolePorts, 'sourceSetup' | 'sample' | 'workersWith'> = 
 }
 
 /** What the console reads and changes, over a store; `nowMs`: the time on its pages. */
-export const consolePorts = (store: OpenStore, nowMs: number): ConsolePorts & OpsListenerOptions => ({
+export const consolePorts = (store: OpenStore, nowMs: number): ConsoleOptions & OpsListenerOptions => ({
   ...opsDefaults(store),
   ...NOT_ASKED,
   clock: () => nowMs,

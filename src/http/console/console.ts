@@ -19,7 +19,7 @@ import { registerReplayPages } from './pages/replays.ts'
 import { registerSignIn } from './pages/sign-in.ts'
 import { registerSourcePages } from './pages/sources.ts'
 import { registerTaskPages } from './pages/tasks.ts'
-import type { ConsolePorts } from './ports.ts'
+import { type ConsoleOptions, shareReadings } from './ports.ts'
 import { ConsoleRoutes } from './routes.ts'
 import { createSessions } from './session.ts'
 
@@ -31,7 +31,8 @@ export interface Console {
   readonly register: (app: OpsApp) => void
 }
 
-export function createConsole(options: ConsolePorts): Console {
+export function createConsole(given: ConsoleOptions): Console {
+  const options = shareReadings(given)
   const { access, clock } = options
   const sessions = createSessions(access, clock)
   return {

@@ -225,13 +225,16 @@ export class ConsoleRoutes {
     const { credential, method, url } = request
     const actor = credential?.actor
     const isAround = credential !== null && !isPart(request)
+    // What cannot be told now is no reason to show nothing.
+    const [numbers, processes] = isAround
+      ? await Promise.all([badges().catch(() => ({})), about().catch(() => '')])
+      : [{}, '']
     return {
       ...preferencesOf(request),
-      // What cannot be counted now is no reason to show nothing.
-      badges: isAround ? await badges().catch(() => ({})) : {},
+      badges: numbers,
       isOpen: credential !== null,
       version: VERSION,
-      about: isAround ? await about().catch(() => '') : '',
+      about: processes,
       right: actor === 'loopback' ? undefined : actor,
       csrf: this.#csrfOf(request),
       path: method === 'POST' ? ROOT : url,

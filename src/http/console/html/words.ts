@@ -12,6 +12,10 @@ export const whole = (count: number): string => count.toLocaleString('en-US', { 
 export const capped = ({ count, more }: { readonly count: number; readonly more: boolean }): string =>
   `${whole(count)}${more ? '+' : ''}`
 
+/** The same on a page, and a dash if it is not known. */
+export const ownCount = (count: { readonly count: number; readonly more: boolean } | undefined): Html =>
+  own(count === undefined ? '–' : capped(count))
+
 /** `1 event`, `1,318 events`. */
 export const counted = (count: number, noun: string, plural = `${noun}s`): string =>
   `${whole(count)} ${count === 1 ? noun : plural}`

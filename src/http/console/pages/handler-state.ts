@@ -1,5 +1,5 @@
 import { type DeadCause, MAX_COUNTED } from '../../../domain/dead-letters.ts'
-import type { Waiting } from '../../../domain/event-facets.ts'
+import type { CappedCount, Waiting } from '../../../domain/event-facets.ts'
 import type { HandlerDefinition } from '../../../domain/handler.ts'
 import type { Pause } from '../../../domain/pause.ts'
 import type { HandlerDay } from '../../../domain/stats.ts'
@@ -8,7 +8,7 @@ import { type MarkName, state, type Tone } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { capped, duration, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
-import { inTime } from '../recent.ts'
+import { inTime, within } from '../recent.ts'
 
 /** A handler as its pages show it. */
 export interface SeenHandler {
@@ -17,8 +17,8 @@ export interface SeenHandler {
   readonly handler: HandlerDefinition | undefined
   readonly isRunning: boolean
   readonly pause: Pause | undefined
-  readonly causes: readonly DeadCause[]
-  /** Undefined, as `day`: the store does not tell. */
+  /** Undefined, as `waiting` and `day`: the store does not tell. */
+  readonly causes: readonly DeadCause[] | undefined
   readonly waiting: Waiting | undefined
   readonly day: HandlerDay | undefined
   /** Whether nothing was counted if there is no `day`. */
@@ -38,45 +38,46 @@ export interface HandlerFinding {
   readonly says: Html
 }
 
-/** The handlers that there are, and those for which deliveries wait although no code has them. */
+/** A page with the names of the handlers waits no longer for those that only the store knows. */
+const NAMES_MS = 500
+
+/** The handlers that there are, and those for which deliveries wait although no code has them, as far as that is known. */
 export async function namesOf({
   handlers,
   status,
 }: Pick<ConsolePorts, 'handlers' | 'status'>): Promise<readonly string[]> {
   const known = handlers().map(({ name }) => name)
-  const missing = (await status()).problems.flatMap(({ problem, handler }) =>
+  const missing = ((await within(NAMES_MS, status()))?.problems ?? []).flatMap(({ problem, handler }) =>
     problem === 'handler_missing' && handler !== undefined ? [handler] : [],
   )
   return [...new Set([...missing, ...known])]
 }
 
 export async function seeHandlers(names: readonly string[], options: ConsolePorts): Promise<readonly SeenHandler[]> {
-  const { handlers, isRunning, pauses, deadCauses, day, store } = options
-  const [days, dead, waiting] = await Promise.all([
-    inTime(day()),
-    inTime(deadCauses({})),
-    inTime(store.facets.waiting(names)),
-  ])
+  const { handlers, isRunning, pauses, deadCauses, day, waiting: read } = options
+  const [days, dead, waiting] = await Promise.all([inTime(day()), inTime(deadCauses({})), inTime(read(names))])
   const byName = new Map(handlers().map((handler) => [handler.name, handler]))
   return names.map((name) => ({
     name,
     handler: byName.get(name),
     isRunning: byName.has(name) && isRunning(name),
     pause: pauses.find('handler', name),
-    causes: dead?.causes.filter((cause) => cause.handler === name) ?? [],
+    causes: dead?.causes.filter((cause) => cause.handler === name),
     waiting: waiting?.find(({ handler }) => handler === name),
     day: days?.handlers.get(name),
     isCounted: days !== undefined,
   }))
 }
 
-export const deadCountOf = ({ causes }: SeenHandler) => ({
-  count: Math.min(
-    MAX_COUNTED,
-    causes.reduce((sum, { count }) => sum + count, 0),
-  ),
-  more: causes.some(({ isCapped }) => isCapped),
-})
+/** Undefined: the store does not tell. */
+export const deadCountOf = ({ causes }: Pick<SeenHandler, 'causes'>): CappedCount | undefined =>
+  causes && {
+    count: Math.min(
+      MAX_COUNTED,
+      causes.reduce((sum, { count }) => sum + count, 0),
+    ),
+    more: causes.some(({ isCapped }) => isCapped),
+  }
 
 export const handlerStateOf = ({ mark, word, tone }: HandlerFinding): Html => state(mark, own(word), tone)
 
@@ -93,6 +94,14 @@ export function handlerFindings(seen: SeenHandler, nowMs: number): readonly [Han
     ...failing(seen),
   ]
   return first === undefined ? [steady(seen)] : [first, ...rest]
+}
+
+/** States as a list has them: those first that need a hand most. */
+const ORDER = ['missing', 'not running', 'failing', 'dead', 'behind', 'paused', 'not known']
+
+export function weightOf(seen: SeenHandler, nowMs: number): number {
+  const at = ORDER.indexOf(handlerFindings(seen, nowMs)[0].word)
+  return at === -1 ? ORDER.length : at
 }
 
 function missing({ handler, isRunning, waiting }: SeenHandler): readonly HandlerFinding[] {
@@ -126,17 +135,16 @@ function paused({ pause, waiting }: SeenHandler, nowMs: number): readonly Handle
 }
 
 function dead(seen: SeenHandler): readonly HandlerFinding[] {
-  const { count, more } = deadCountOf(seen)
-  const [worst] = seen.causes
-  if (worst === undefined) return []
-  const n = capped({ count, more })
-  const kinds = seen.causes.length === 1 ? 'one cause' : `${seen.causes.length} causes`
+  const all = deadCountOf(seen)
+  const [worst, ...others] = seen.causes ?? []
+  if (all === undefined || worst === undefined) return []
+  const kinds = others.length === 0 ? 'one cause' : `${others.length + 1} causes`
   return [
     {
       mark: 'dead',
       word: 'dead',
       why: show(withoutMarks(worst.signature), 120),
-      says: html`${own(n)} of its deliveries ${own(count === 1 ? 'is' : 'are')} dead, of ${own(kinds)}, and not tried again by themselves. Mend the cause below, try one, then replay the rest.`,
+      says: html`${own(capped(all))} of its deliveries ${own(all.count === 1 ? 'is' : 'are')} dead, of ${own(kinds)}, and not tried again by themselves. Mend the cause below, try one, then replay the rest.`,
     },
   ]
 }
@@ -179,14 +187,23 @@ function failing({ day }: SeenHandler): readonly HandlerFinding[] {
   ]
 }
 
-function steady({ day, waiting }: SeenHandler): HandlerFinding {
+/** What the store does not tell is not taken for well. */
+const UNKNOWN: HandlerFinding = {
+  mark: 'none',
+  word: 'not known',
+  why: own('the store does not answer'),
+  says: own('The store does not tell now whether it keeps up. This page tells it as soon as the store does.'),
+}
+
+function steady({ day, waiting, causes }: SeenHandler): HandlerFinding {
+  if (waiting === undefined || causes === undefined) return UNKNOWN
   const p50Ms = day?.times.p50Ms
   const takes = p50Ms === undefined ? '' : ` An attempt takes ${duration(p50Ms)} (median).`
-  const wait = waiting === undefined || waiting.pending.count === 0 ? 'nothing waits' : waitingText(waiting)
+  const wait = waiting.pending.count === 0 ? 'nothing waits' : waitingText(waiting)
   return {
     mark: 'succeeded',
     word: 'steady',
-    why: own(waiting === undefined ? '' : wait),
+    why: own(wait),
     says: own(`It keeps up: ${wait}.${takes}`),
   }
 }

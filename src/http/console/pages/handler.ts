@@ -25,9 +25,9 @@ const CAUSES_LOOKED_AT = 4
 export function registerHandlerPage(routes: ConsoleRoutes, options: ConsolePorts): void {
   const { attempts } = options
   const see = async ({ params: { name = '' } }: Visit): Promise<SeenHandler> => {
-    if (!(await namesOf(options)).includes(name))
-      throw new HoldfastError('handler_not_found', `there is no handler ${name}`)
-    const [seen] = await seeHandlers([name], options)
+    const isKnown = options.handlers().some((handler) => handler.name === name)
+    const seen =
+      isKnown || (await namesOf(options)).includes(name) ? (await seeHandlers([name], options))[0] : undefined
     if (seen === undefined) throw new HoldfastError('handler_not_found', `there is no handler ${name}`)
     return seen
   }
@@ -39,9 +39,8 @@ export function registerHandlerPage(routes: ConsoleRoutes, options: ConsolePorts
   routes.part('/handlers/:name', async (visit) => livePartAgain(await work(visit)))
 
   routes.page('/handlers/:name', async (visit) => {
-    const part = await work(visit)
+    const [part, failures] = await Promise.all([work(visit), inTime(failuresOf(visit.params.name ?? '', options))])
     const { name, handler, pause } = part.seen
-    const failures = await inTime(failuresOf(part.seen, options))
     return {
       section: 'handlers',
       title: name,
@@ -74,7 +73,7 @@ ${fact('Handled, 24 h', rate(seen, day?.handled), own(failedText(day?.failed)))}
 ${times('Run time, 24 h', day?.times)}
 ${times('Queue delay, 24 h', day?.queue)}
 </dl>
-${causesOf(name, causes, nowMs)}`
+${causesOf(name, causes ?? [], nowMs)}`
 }
 
 const rate = ({ isCounted }: SeenHandler, count = isCounted ? 0 : undefined): string =>
@@ -129,7 +128,8 @@ interface Failure {
 }
 
 /** Deliveries that are dead, or wait for another attempt after one that failed. Dead ones by cause: their index has few others. */
-async function failuresOf({ name, causes }: SeenHandler, { store }: ConsolePorts): Promise<readonly Failure[]> {
+async function failuresOf(name: string, { store, deadCauses }: ConsolePorts): Promise<readonly Failure[]> {
+  const { causes } = await deadCauses({ handler: name })
   const latest = causes.toSorted((one, other) => other.lastAtMs - one.lastAtMs).slice(0, CAUSES_LOOKED_AT)
   const filters = [...latest.map(({ id }) => ({ state: 'dead', cause: id }) as const), { state: 'pending' } as const]
   const lists = await Promise.all(

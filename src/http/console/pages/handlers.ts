@@ -2,8 +2,8 @@ import { live } from '../html/again.ts'
 import { type Html, html, own } from '../html/html.ts'
 import { LIVE, livePart, livePartAgain } from '../html/live-part.ts'
 import { show } from '../html/show.ts'
-import { pager, table } from '../html/table.ts'
-import { capped, counted, duration, whole } from '../html/words.ts'
+import { type Slice, sliceOf, slicePager, table } from '../html/table.ts'
+import { duration, ownCount, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { registerHandlerPage } from './handler.ts'
@@ -14,20 +14,23 @@ import {
   namesOf,
   type SeenHandler,
   seeHandlers,
+  weightOf,
 } from './handler-state.ts'
 import { trend } from './overview-tables.ts'
 import { pathOf, registerPausing } from './pausing.ts'
 
 const PAGE_SIZE = 30
+/** Handlers that are judged and listed, those first that do not run. */
+const MAX_JUDGED = 500
 
 export function registerHandlerPages(routes: ConsoleRoutes, options: ConsolePorts): void {
   const list = async (visit: Visit) => {
-    const from = Math.max(0, Math.trunc(Number(visit.query.get('from') ?? 0)) || 0)
     const names = worstFirst(await namesOf(options), options)
-    const seen = await seeHandlers(names.slice(from, from + PAGE_SIZE), options)
-    const older = from + PAGE_SIZE < names.length ? `/console/handlers?from=${from + PAGE_SIZE}` : undefined
-    const content = html`<div class="head"><div><h1>Handlers</h1><p>Your code, which runs for events.</p></div>${live(LIVE)}</div>${listOf(seen, older, visit)}`
-    return { id: 'handlers', path: `/console/part/handlers?from=${from}`, nowMs: visit.nowMs, content }
+    const judged = await seeHandlers(names.slice(0, MAX_JUDGED), options)
+    const sorted = judged.toSorted((one, other) => weightOf(one, visit.nowMs) - weightOf(other, visit.nowMs))
+    const slice = sliceOf(sorted, visit.query, PAGE_SIZE)
+    const content = html`<div class="head"><div><h1>Handlers</h1><p>Your code, which runs for events.</p></div>${live(LIVE)}</div>${listOf(slice, visit)}`
+    return { id: 'handlers', path: `/console/part/handlers?from=${slice.from}`, nowMs: visit.nowMs, content }
   }
   routes.page('/handlers', async (visit) => ({
     section: 'handlers',
@@ -39,22 +42,17 @@ export function registerHandlerPages(routes: ConsoleRoutes, options: ConsolePort
   registerPausing(routes, 'handler', () => options.handlers().map(({ name }) => name), options)
 }
 
-/** Those first that do not run, or are paused. */
-function worstFirst(names: readonly string[], { handlers, isRunning, pauses }: ConsolePorts): readonly string[] {
-  const known = new Set(handlers().map(({ name }) => name))
-  const weight = (name: string): number => {
-    if (!known.has(name) || !isRunning(name)) return 0
-    return pauses.find('handler', name) === undefined ? 2 : 1
-  }
-  return names.toSorted((one, other) => weight(one) - weight(other))
-}
+/** Those first that do not run: not every one may be judged. */
+const worstFirst = (names: readonly string[], { isRunning }: ConsolePorts): readonly string[] =>
+  names.toSorted((one, other) => Number(isRunning(one)) - Number(isRunning(other)))
 
-function listOf(rows: readonly SeenHandler[], older: string | undefined, { nowMs }: Visit): Html {
+function listOf(slice: Slice<SeenHandler>, { nowMs }: Visit): Html {
+  const rows = slice.items
   if (rows.length === 0) return EMPTY
   const number = (label: string, value: number | undefined): Html =>
     html`<span class="label">${own(label)} </span>${own(value === undefined ? '–' : whole(value))}`
   return table({
-    caption: 'Handlers, those first that do not run or are paused',
+    caption: 'Handlers, those that need a hand first',
     rows,
     idOf: ({ name }) => `handler-${encodeURIComponent(name)}`,
     columns: [
@@ -78,13 +76,12 @@ function listOf(rows: readonly SeenHandler[], older: string | undefined, { nowMs
       {
         title: 'Waiting',
         kind: 'number',
-        cell: ({ waiting }) =>
-          html`<span class="label">waiting </span>${own(waiting === undefined ? '–' : capped(waiting.pending))}`,
+        cell: ({ waiting }) => html`<span class="label">waiting </span>${ownCount(waiting?.pending)}`,
       },
       {
         title: 'Dead',
         kind: 'number',
-        cell: (seen) => html`<span class="label">dead </span>${own(capped(deadCountOf(seen)))}`,
+        cell: (seen) => html`<span class="label">dead </span>${ownCount(deadCountOf(seen))}`,
       },
       {
         title: '24 h',
@@ -100,7 +97,7 @@ function listOf(rows: readonly SeenHandler[], older: string | undefined, { nowMs
         cell: ({ day }) => own(day?.times.p50Ms === undefined ? '–' : duration(day.times.p50Ms)),
       },
     ],
-    foot: pager(own(counted(rows.length, 'handler')), older),
+    foot: slicePager(slice, 'handler', '/console/handlers'),
   })
 }
 

@@ -4,7 +4,7 @@ import { state } from '../html/marks.ts'
 import { spark } from '../html/plot.ts'
 import { show } from '../html/show.ts'
 import { type Column, table } from '../html/table.ts'
-import { ago, capped, duration, whole } from '../html/words.ts'
+import { ago, duration, ownCount, whole } from '../html/words.ts'
 import { deadCountOf, type HandlerFinding, handlerFindings, handlerStateOf, type SeenHandler } from './handler-state.ts'
 import { findingsOf, lastWebhookOf, type SeenSource, sourceStateOf } from './source-state.ts'
 
@@ -116,7 +116,9 @@ export function handlerTable(handlers: readonly SeenHandler[], count: number, no
 
 /** With the number of its dead letters, which is what counts of them. */
 const handlerState = (finding: HandlerFinding, seen: SeenHandler): Html =>
-  finding.mark === 'dead' ? state('dead', own(`${finding.word} ${capped(deadCountOf(seen))}`)) : handlerStateOf(finding)
+  finding.mark === 'dead'
+    ? state('dead', html`${own(finding.word)} ${ownCount(deadCountOf(seen))}`)
+    : handlerStateOf(finding)
 
 /** The processes that share the store. */
 export const replicaTable = (replicas: readonly RunningReplica[], nowMs: number): Html =>

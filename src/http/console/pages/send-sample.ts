@@ -53,10 +53,13 @@ export async function sampleForm(
 ): Promise<Html> {
   const { name } = source
   const { store } = options
-  const stored = (await inTime(store.facets.namesWith('type', ''))) ?? []
+  const [stored = [], newest] = await Promise.all([
+    inTime(store.facets.namesWith('type', '')),
+    inTime(store.events({ source: name }, { limit: 1 })),
+  ])
   const wanted = wantedTypes(source, options)
   const suggested = [...new Set([...wanted, ...types, ...stored])].slice(0, MAX_SUGGESTED)
-  const last = (await inTime(store.events({ source: name }, { limit: 1 })))?.items[0]?.type
+  const last = newest?.items[0]?.type
   return html`<section class="card pad stack" aria-labelledby="sample"><h2 id="sample">Send a sample</h2>
 <p>The service makes an event, signs it as the provider would, and takes it in as a webhook: verified, read, stored, handled.</p>
 <p class="warn small"><b>Your handlers run for it</b>, as for any event: they may charge, mail or delete. They can tell it by <code>event.origin</code>, which is <code>sample</code>, and by its id, which begins with <code>sample_</code> where the provider's events have an id.</p>

@@ -52,14 +52,14 @@ export async function seeSource(
   { sourceState, sourceHealth, sourceSetup, pauses, day, status }: ConsolePorts,
 ): Promise<SeenSource> {
   const { name } = source
-  const [state, days, { problems }] = await Promise.all([inTime(sourceState(name)), inTime(day()), status()])
+  const [state, days, known] = await Promise.all([inTime(sourceState(name)), inTime(day()), inTime(status())])
   return {
     source,
     variable: sourceSetup(name).variable,
     state,
     health: sourceHealth(name),
     pause: pauses.find('source', name),
-    problems: problems.filter((each) => each.source === name),
+    problems: known?.problems.filter((each) => each.source === name) ?? [],
     day: days?.sources.get(name),
     isCounted: days !== undefined,
   }
@@ -177,6 +177,14 @@ function other({ problem, summary, severity, cause }: Problem, { source }: SeenS
 
 function arriving(seen: SeenSource, nowMs: number): Finding {
   const lastMs = lastWebhookOf(seen)
+  // A webhook that this process took is known without the store.
+  if (seen.state === undefined && lastMs === undefined)
+    return {
+      mark: 'none',
+      word: 'not known',
+      why: own('the store does not answer'),
+      says: html`The store does not tell now when the last webhook came. This page tells it as soon as the store does.`,
+    }
   const { usualGapMs } = seen.health
   if (lastMs === undefined)
     return {
@@ -186,11 +194,11 @@ function arriving(seen: SeenSource, nowMs: number): Finding {
       says: html`No webhook has come yet. Register the URL below at the provider. To see first what your handlers do, send a sample.`,
     }
   const usual = usualGapMs === undefined ? NOTHING : html`, usually one every ${own(duration(usualGapMs))}`
-  const today = seen.day?.total.received ?? 0
+  const today = seen.day?.total.received ?? (seen.isCounted ? 0 : undefined)
   return {
     mark: 'succeeded',
     word: 'receiving',
     why: usualGapMs === undefined ? NOTHING : html`usually every ${own(duration(usualGapMs))}`,
-    says: html`Webhooks arrive: the last one came ${ago(lastMs, nowMs)}${usual}; ${own(counted(today, 'event'))} in 24 hours.`,
+    says: html`Webhooks arrive: the last one came ${ago(lastMs, nowMs)}${usual}${own(today === undefined ? '' : `; ${counted(today, 'event')} in 24 hours`)}.`,
   }
 }

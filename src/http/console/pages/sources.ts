@@ -3,8 +3,8 @@ import { live } from '../html/again.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import { LIVE, livePart, livePartAgain } from '../html/live-part.ts'
 import { show } from '../html/show.ts'
-import { pager, table } from '../html/table.ts'
-import { ago, counted, whole } from '../html/words.ts'
+import { sliceOf, slicePager, table } from '../html/table.ts'
+import { ago, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { trend } from './overview-tables.ts'
@@ -20,15 +20,13 @@ const PAGE_SIZE = 30
 export function registerSourcePages(routes: ConsoleRoutes, options: ConsolePorts): void {
   const { sources } = options
   const list = async (visit: Visit) => {
-    const from = Math.max(0, Math.trunc(Number(visit.query.get('from') ?? 0)) || 0)
-    const shown = worstFirst(options).slice(from, from + PAGE_SIZE)
-    const seen = await Promise.all(shown.map((source) => seeSource(source, options)))
-    const older = from + PAGE_SIZE < sources().length ? `/console/sources?from=${from + PAGE_SIZE}` : undefined
+    const slice = sliceOf(worstFirst(options), visit.query, PAGE_SIZE)
+    const seen = await Promise.all(slice.items.map((source) => seeSource(source, options)))
     return {
       id: 'sources',
-      path: `/console/part/sources?from=${from}`,
+      path: `/console/part/sources?from=${slice.from}`,
       nowMs: visit.nowMs,
-      content: html`<div class="head"><div><h1>Sources</h1><p>Senders of webhooks, each with a URL and secrets of its own.</p></div>${live(LIVE)}</div>${listOf(seen, older, visit)}`,
+      content: html`<div class="head"><div><h1>Sources</h1><p>Senders of webhooks, each with a URL and secrets of its own.</p></div>${live(LIVE)}</div>${listOf(seen, slicePager(slice, 'source', '/console/sources'), visit)}`,
     }
   }
   routes.page('/sources', async (visit) => ({
@@ -59,7 +57,7 @@ const nameOf = ({ source }: SeenSource): string => source.name
 const count = (label: string, { isCounted }: SeenSource, value = isCounted ? 0 : undefined): Html =>
   html`<span class="label">${own(label)} </span>${own(value === undefined ? '–' : whole(value))}`
 
-function listOf(rows: readonly SeenSource[], older: string | undefined, { nowMs }: Visit): Html {
+function listOf(rows: readonly SeenSource[], foot: Html, { nowMs }: Visit): Html {
   if (rows.length === 0) return EMPTY
   return table({
     caption: 'Sources, those first whose webhooks do not come in',
@@ -96,7 +94,7 @@ function listOf(rows: readonly SeenSource[], older: string | undefined, { nowMs 
         },
       },
     ],
-    foot: pager(own(counted(rows.length, 'source')), older),
+    foot,
   })
 }
 
