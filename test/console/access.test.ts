@@ -169,6 +169,7 @@ describe('signing in', () => {
     '/console/../v1/events',
     '/console/%2e%2e/v1/events',
     '/console/part/events',
+    '/console/live',
     '/console/sign-in',
     '/CONSOLE',
     '',

@@ -25,5 +25,8 @@ export const between = (pieces: readonly Html[], separator: Html): Html =>
 /** The piece, rendered once for many pages. */
 export const rendered = (piece: Html): Html => safe(piece.toString())
 
-/** A text of our own, escaped: a word, a number that is written out, a URL that we made. Text of others goes through `show`. */
-export const own = (text: string): Html => new HtmlSafeString(['', ''], [text])
+/**
+ * A text of our own, escaped: a word, a number that is written out, a URL that we made. Text of others goes through `show`; what a person
+ * has typed may stand in a field again, without what HTML cannot hold.
+ */
+export const own = (text: string): Html => new HtmlSafeString(['', ''], [text.replaceAll('\0', '\ufffd')])

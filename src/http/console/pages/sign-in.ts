@@ -85,7 +85,7 @@ export function pathTo(to: string | undefined | null): string {
   if (!to?.startsWith(overview) || to.length > MAX_PATH || !URL.canParse(to, ANY_ORIGIN)) return overview
   // As a browser reads it: without dots, and with slashes for backslashes.
   const { origin, pathname, search } = new URL(to, ANY_ORIGIN)
-  const isPage = /^\/console(?:\/(?!(?:part|assets|sign-in|sign-out)(?:\/|$)).*)?$/.test(pathname)
+  const isPage = /^\/console(?:\/(?!(?:part|assets|live|sign-in|sign-out)(?:\/|$)).*)?$/.test(pathname)
   return origin === ANY_ORIGIN && isPage ? `${pathname}${search}` : overview
 }
 
