@@ -1,5 +1,8 @@
-/** The lengths of the periods that are counted apart. Each number is counted in a minute and in its hour. */
-export const STAT_SPANS = { minute: 60_000, hour: 3_600_000 } as const
+/**
+ * The lengths of the periods that are counted apart. Each number is counted in a minute and in its hour. `handlers` are the hours
+ * once more, by handler: rows of their own, so that nothing else has to read them.
+ */
+export const STAT_SPANS = { minute: 60_000, hour: 3_600_000, handlers: 3_600_000 } as const
 export type StatSpan = keyof typeof STAT_SPANS
 
 /** What one process has counted of one source in one period. */
@@ -11,7 +14,7 @@ export interface StatRow {
   readonly source: string
   /** The process that counted: a name of its own for each start, so that processes never write the same row. */
   readonly writer: string
-  /** The numbers so far, as `monitoring/numbers.ts` writes them. */
+  /** The numbers so far, as `monitoring/numbers.ts` writes them, or `monitoring/handler-numbers.ts`. */
   readonly numbers: string
 }
 
@@ -30,7 +33,7 @@ export interface StatQuery {
 }
 
 export interface OldStats {
-  /** Periods that began before these times are deleted. */
+  /** Periods that began before these times are deleted; those of handlers like minutes. */
   readonly minutesBeforeMs: number
   readonly hoursBeforeMs: number
   /** So are periods that begin after this time: a clock that was ahead has counted them. */

@@ -46,14 +46,15 @@ export class Histogram {
 
   /** The sum in µs, and then each bucket with its number. */
   toJSON(): readonly number[] {
-    return [Math.round(this.#sumSeconds * 1e6), ...this.#counted().flat()]
+    const cells = [Math.round(this.#sumSeconds * 1e6)]
+    for (const [bucket, n] of this.#counted()) cells.push(bucket, n)
+    return cells
   }
 
-  static fromJSON([sumMicroseconds = 0, ...cells]: readonly number[]): Histogram {
-    const histogram = new Histogram()
-    histogram.#sumSeconds = sumMicroseconds / 1e6
-    for (let at = 0; at + 1 < cells.length; at += 2) histogram.#addTo(cells[at] ?? 0, cells[at + 1] ?? 0)
-    return histogram
+  /** Adds what `toJSON` has written. */
+  addWritten(cells: readonly number[]): void {
+    this.#sumSeconds += (cells[0] ?? 0) / 1e6
+    for (let at = 1; at + 1 < cells.length; at += 2) this.#addTo(cells[at] ?? 0, cells[at + 1] ?? 0)
   }
 
   #addTo(bucket: number, n: number): void {

@@ -50,41 +50,6 @@ export class MinuteMask {
   }
 }
 
-/** Handlers of one source that are counted one by one. */
-const MAX_HANDLERS = 200
-
-/** What was counted of one handler in an hour. */
-export class HandlerNumbers {
-  handled = 0
-  failed = 0
-  /** The duration of attempts. */
-  readonly times = new Histogram()
-  /** From the time at which a delivery was due to its start. */
-  readonly queue = new Histogram()
-
-  add(other: HandlerNumbers): void {
-    this.handled += other.handled
-    this.failed += other.failed
-    this.times.add(other.times)
-    this.queue.add(other.queue)
-  }
-
-  toJSON(): WrittenHandler {
-    return [this.handled, this.failed, this.times.toJSON(), this.queue.toJSON()]
-  }
-
-  static fromJSON([handled, failed, times, queue = []]: WrittenHandler): HandlerNumbers {
-    const numbers = new HandlerNumbers()
-    numbers.handled = handled
-    numbers.failed = failed
-    numbers.times.add(Histogram.fromJSON(times))
-    numbers.queue.add(Histogram.fromJSON(queue))
-    return numbers
-  }
-}
-
-type WrittenHandler = readonly [handled: number, failed: number, times: readonly number[], queue?: readonly number[]]
-
 /** What was counted in one period: of one source or of several, by one process or by all. */
 export class Numbers {
   /** Events that were stored, of any status and origin. */
@@ -112,17 +77,6 @@ export class Numbers {
   readonly queue = new Histogram()
   /** Only of hours: the minutes in which an authentic webhook came; of the service itself, those in which it ran. */
   readonly minutes = new MinuteMask()
-  /** By name. Only of hours. */
-  readonly handlers = new Map<string, HandlerNumbers>()
-
-  /** The numbers of a handler; undefined if there are too many handlers. */
-  of(handler: string): HandlerNumbers | undefined {
-    const known = this.handlers.get(handler)
-    if (known !== undefined || this.handlers.size >= MAX_HANDLERS) return known
-    const numbers = new HandlerNumbers()
-    this.handlers.set(handler, numbers)
-    return numbers
-  }
 
   refuse(reason: RequestOutcome, n = 1): void {
     this.refused.set(reason, (this.refused.get(reason) ?? 0) + n)
@@ -133,17 +87,14 @@ export class Numbers {
     for (const name of TIMES) this[name].add(other[name])
     for (const [reason, n] of other.refused) this.refuse(reason, n)
     this.minutes.add(other.minutes)
-    for (const [handler, numbers] of other.handlers) this.of(handler)?.add(numbers)
   }
 
-  /** `ofMinute`: without the handlers, whose numbers by the hour are enough. */
-  toText({ ofMinute = false } = {}): string {
+  toText(): string {
     const written: Record<string, unknown> = {}
     for (const name of SUMS) if (this[name] > 0) written[name] = this[name]
     for (const name of TIMES) if (this[name].count > 0) written[name] = this[name]
     if (this.refused.size > 0) written.refused = Object.fromEntries(this.refused)
     if (!this.minutes.isEmpty) written.minutes = this.minutes
-    if (!ofMinute && this.handlers.size > 0) written.handlers = Object.fromEntries(this.handlers)
     return JSON.stringify(written)
   }
 
@@ -160,12 +111,10 @@ export class Numbers {
     for (const name of SUMS) this[name] += read[name] ?? 0
     for (const name of TIMES) {
       const times = read[name]
-      if (times !== undefined) this[name].add(Histogram.fromJSON(times))
+      if (times !== undefined) this[name].addWritten(times)
     }
     for (const [reason, n] of Object.entries(read.refused ?? {})) this.refuse(reason as RequestOutcome, n)
     if (read.minutes !== undefined) this.minutes.add(new MinuteMask(...read.minutes))
-    for (const [handler, numbers] of Object.entries(read.handlers ?? {}))
-      this.of(handler)?.add(HandlerNumbers.fromJSON(numbers))
   }
 }
 
@@ -173,7 +122,6 @@ type Written = Partial<Record<(typeof SUMS)[number], number>> &
   Partial<Record<(typeof TIMES)[number], readonly number[]>> & {
     readonly refused?: Readonly<Record<string, number>>
     readonly minutes?: readonly [number, number]
-    readonly handlers?: Readonly<Record<string, WrittenHandler>>
   }
 
 function parse(text: string): Written | undefined {

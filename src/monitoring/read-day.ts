@@ -1,7 +1,8 @@
 import type { Clock } from '../domain/clock.ts'
-import { STAT_SPANS, type StatStore } from '../domain/stat-store.ts'
+import { STAT_SPANS, type StatRow, type StatStore } from '../domain/stat-store.ts'
 import { DAY_HOURS, type DayNumbers, type HandlerDay, type ReadDay, type SourceDay } from '../domain/stats.ts'
-import { HandlerNumbers, Numbers } from './numbers.ts'
+import { HandlerNumbers, writtenHandlers } from './handler-numbers.ts'
+import { Numbers } from './numbers.ts'
 import { statNumbersOf, statRows, timesOf } from './read-stats.ts'
 import { SERVICE } from './stats-recorder.ts'
 
@@ -33,17 +34,26 @@ export function createReadDay(
 
 async function readDay(store: Pick<StatStore, 'statRows'>, nowMs: number): Promise<DayNumbers> {
   const firstMs = nowMs - (nowMs % STAT_SPANS.hour) - (DAY_HOURS - 1) * STAT_SPANS.hour
+  const period = { sinceMs: firstMs, untilMs: nowMs + 1 }
+  return { sources: await readSources(store, period), handlers: await readHandlers(store, period) }
+}
+
+interface Period {
+  readonly sinceMs: number
+  readonly untilMs: number
+}
+
+const hourOf = ({ atMs }: StatRow, { sinceMs }: Period): number => (atMs - sinceMs) / STAT_SPANS.hour
+
+async function readSources(store: Pick<StatStore, 'statRows'>, period: Period): Promise<DayNumbers['sources']> {
   const sources = new Map<string, readonly Numbers[]>()
-  for await (const row of statRows(store, { span: 'hour', sinceMs: firstMs, untilMs: nowMs + 1 })) {
+  for await (const row of statRows(store, { span: 'hour', ...period })) {
     if (row.source === SERVICE) continue
     const hours = sources.get(row.source) ?? Array.from({ length: DAY_HOURS }, () => new Numbers())
     sources.set(row.source, hours)
-    hours[(row.atMs - firstMs) / STAT_SPANS.hour]?.addText(row.numbers)
+    hours[hourOf(row, period)]?.addText(row.numbers)
   }
-  return {
-    sources: new Map([...sources].map(([source, hours]) => [source, sourceDay(hours)])),
-    handlers: handlerDays([...sources.values()]),
-  }
+  return new Map([...sources].map(([source, hours]) => [source, sourceDay(hours)]))
 }
 
 function sourceDay(hours: readonly Numbers[]): SourceDay {
@@ -52,28 +62,39 @@ function sourceDay(hours: readonly Numbers[]): SourceDay {
   return { total: statNumbersOf(total), receivedHourly: hours.map(({ received }) => received) }
 }
 
-/** A handler may get events of several sources. */
-function handlerDays(sources: readonly (readonly Numbers[])[]): ReadonlyMap<string, HandlerDay> {
-  const handlers = new Map<string, readonly HandlerNumbers[]>()
-  for (const hours of sources)
-    for (const [at, { handlers: ofHour }] of hours.entries())
-      for (const [handler, numbers] of ofHour) {
-        const all = handlers.get(handler) ?? Array.from({ length: DAY_HOURS }, () => new HandlerNumbers())
-        handlers.set(handler, all)
-        all[at]?.add(numbers)
-      }
-  return new Map([...handlers].map(([handler, hours]) => [handler, handlerDay(hours)]))
+interface HandlerSums {
+  readonly total: HandlerNumbers
+  readonly handledHourly: number[]
+  readonly failedHourly: number[]
 }
 
-function handlerDay(hours: readonly HandlerNumbers[]): HandlerDay {
-  const total = new HandlerNumbers()
-  for (const hour of hours) total.add(hour)
-  return {
-    handled: total.handled,
-    failed: total.failed,
-    times: timesOf(total.times),
-    queue: timesOf(total.queue),
-    handledHourly: hours.map(({ handled }) => handled),
-    failedHourly: hours.map(({ failed }) => failed),
+/** A handler may get events of several sources. */
+async function readHandlers(store: Pick<StatStore, 'statRows'>, period: Period): Promise<DayNumbers['handlers']> {
+  const handlers = new Map<string, HandlerSums>()
+  for await (const row of statRows(store, { span: 'handlers', ...period })) {
+    const hour = hourOf(row, period)
+    for (const [handler, written] of writtenHandlers(row.numbers)) {
+      const sums = handlers.get(handler) ?? newSums()
+      handlers.set(handler, sums)
+      const [handled, failed] = written
+      sums.total.addWritten(written)
+      sums.handledHourly[hour] = (sums.handledHourly[hour] ?? 0) + handled
+      sums.failedHourly[hour] = (sums.failedHourly[hour] ?? 0) + failed
+    }
   }
+  return new Map([...handlers].map(([handler, sums]) => [handler, handlerDay(sums)]))
 }
+
+const newSums = (): HandlerSums => ({
+  total: new HandlerNumbers(),
+  handledHourly: Array.from({ length: DAY_HOURS }, () => 0),
+  failedHourly: Array.from({ length: DAY_HOURS }, () => 0),
+})
+
+const handlerDay = ({ total, ...hourly }: HandlerSums): HandlerDay => ({
+  handled: total.handled,
+  failed: total.failed,
+  times: timesOf(total.times),
+  queue: timesOf(total.queue),
+  ...hourly,
+})

@@ -23,7 +23,7 @@ const CHOSEN_POINTS = 300
 const MINUTE_SECONDS = 60
 const HOUR_SECONDS = 3_600
 /** Rows that are read at once, so that the main thread is never busy with them for long. */
-const READ_ROWS = 500
+const READ_ROWS = { minute: 500, hour: 500, handlers: 20 } as const
 
 /** Reads the numbers of a period, merged over all processes, by steps that begin at multiples of their length (UTC). */
 export const createReadStats =
@@ -70,11 +70,12 @@ export async function* statRows(
   store: Pick<StatStore, 'statRows'>,
   query: Omit<StatQuery, 'after' | 'limit'>,
 ): AsyncGenerator<StatRow> {
+  const limit = READ_ROWS[query.span]
   for (let after: StatRow | undefined; ; ) {
-    const rows = await store.statRows({ ...query, limit: READ_ROWS, ...(after !== undefined && { after }) })
+    const rows = await store.statRows({ ...query, limit, ...(after !== undefined && { after }) })
     yield* rows
     after = rows.at(-1)
-    if (rows.length < READ_ROWS) return
+    if (rows.length < limit) return
   }
 }
 

@@ -2,10 +2,13 @@ import type { Clock } from '../domain/clock.ts'
 import { newUid } from '../domain/names.ts'
 import { STAT_SPANS, type StatRow, type StatStore } from '../domain/stat-store.ts'
 import { isAcknowledged, type RequestOutcome, type Telemetry } from '../domain/telemetry.ts'
+import { type HandlerNumbers, HandlersOfHour } from './handler-numbers.ts'
 import { Numbers } from './numbers.ts'
 
 /** How often the numbers that have changed are handed to the store. A crash loses what was counted since, and what the store has not committed. */
 const FLUSH_MS = 5_000
+/** Handlers whose numbers one flush writes, so that it is short; the others of them wait for the next. */
+const MAX_HANDLERS_WRITTEN = 100
 /** Rows that wait for a store that cannot write; beyond it the oldest are given up. */
 const MAX_WAITING_ROWS = 5_000
 /** If the clock goes back by at most this time, the numbers of the time that comes again are counted where the clock was. */
@@ -28,6 +31,12 @@ interface Counted {
   /** Of the minutes before. */
   readonly hour: Numbers
   isChanged: boolean
+  readonly handlers: CountedHandlers
+}
+
+/** The row of the handlers of one source in one hour. */
+interface CountedHandlers extends Pick<StatRow, 'atMs' | 'source' | 'writer'> {
+  readonly counted: HandlersOfHour
 }
 
 /**
@@ -41,6 +50,8 @@ export class StatsRecorder implements Telemetry {
   #minuteMs = Number.NEGATIVE_INFINITY
   #bySource = new Map<string, Counted>()
   #waiting = new Map<string, StatRow>()
+  /** Those that have changed since they were written, the first of them first. */
+  readonly #changedHandlers = new Set<CountedHandlers>()
   readonly #lastWebhooks = new Map<string, number>()
   #calls = 0
   #timer: NodeJS.Timeout | undefined
@@ -59,13 +70,14 @@ export class StatsRecorder implements Telemetry {
   /** Writes the rest. The store commits it before it closes. */
   stop(): void {
     clearInterval(this.#timer)
-    void this.flush()
+    void this.flush(Number.POSITIVE_INFINITY)
   }
 
   /** Hands the store what has changed. What it cannot write now is written with the next flush. */
-  async flush(): Promise<void> {
+  async flush(maxHandlers = MAX_HANDLERS_WRITTEN): Promise<void> {
     this.#markRunning()
     this.#collect()
+    this.#collectHandlers(maxHandlers)
     if (this.#waiting.size === 0) return
     const sent = this.#waiting
     this.#waiting = new Map()
@@ -128,7 +140,7 @@ export class StatsRecorder implements Telemetry {
     if (counted === undefined) return
     counted.minute[outcome]++
     counted.minute.handler.observe(seconds)
-    const ofHandler = counted.minute.of(handler)
+    const ofHandler = this.#ofHandler(counted, handler)
     if (ofHandler === undefined) return
     ofHandler[outcome]++
     ofHandler.times.observe(seconds)
@@ -136,8 +148,14 @@ export class StatsRecorder implements Telemetry {
 
   started(source: string, handler: string, seconds: number): void {
     const counted = this.#known(source)
-    counted?.minute.queue.observe(seconds)
-    counted?.minute.of(handler)?.queue.observe(seconds)
+    if (counted === undefined) return
+    counted.minute.queue.observe(seconds)
+    this.#ofHandler(counted, handler)?.queue.observe(seconds)
+  }
+
+  #ofHandler({ handlers }: Counted, handler: string): HandlerNumbers | undefined {
+    this.#changedHandlers.add(handlers)
+    return handlers.counted.of(handler)
   }
 
   dead(source: string): void {
@@ -169,7 +187,9 @@ export class StatsRecorder implements Telemetry {
   }
 
   #begin(source: string): Counted {
-    const counted: Counted = { minute: new Numbers(), hour: new Numbers(), isChanged: false }
+    const atMs = beginningOf('hour', this.#minuteMs)
+    const handlers = { atMs, source, writer: this.#writer, counted: new HandlersOfHour() }
+    const counted: Counted = { minute: new Numbers(), hour: new Numbers(), isChanged: false, handlers }
     this.#bySource.set(source, counted)
     return counted
   }
@@ -207,6 +227,18 @@ export class StatsRecorder implements Telemetry {
     }
   }
 
+  #collectHandlers(max: number): void {
+    let left = max
+    for (const handlers of this.#changedHandlers) {
+      if (left <= 0) break
+      this.#changedHandlers.delete(handlers)
+      const { counted, ...of } = handlers
+      left -= counted.size
+      const row = { ...of, span: 'handlers', numbers: counted.toText() } as const
+      this.#waiting.set(keyOf(row), row)
+    }
+  }
+
   #rowsOf(source: string, { minute, hour: before }: Counted): readonly StatRow[] {
     const hour = new Numbers()
     hour.add(before)
@@ -214,7 +246,7 @@ export class StatsRecorder implements Telemetry {
     const row = { source, writer: this.#writer } as const
     const ofHour = { ...row, span: 'hour', atMs: beginningOf('hour', this.#minuteMs), numbers: hour.toText() } as const
     if (source === SERVICE) return [ofHour]
-    return [{ ...row, span: 'minute', atMs: this.#minuteMs, numbers: minute.toText({ ofMinute: true }) }, ofHour]
+    return [{ ...row, span: 'minute', atMs: this.#minuteMs, numbers: minute.toText() }, ofHour]
   }
 
   /** Puts back what could not be written, unless there is a newer row in its place. */

@@ -100,6 +100,14 @@ export function describeStats({ store, now, pass }: Fixture): void {
   })
 
   describe('`pruneStats`', () => {
+    test('deletes the hours of handlers by the time of minutes', async () => {
+      const rows = [0, HOUR_MS, 2 * HOUR_MS].map((ms) => statRow({ span: 'handlers', atMs: START_MS + ms }))
+      await record(...rows)
+      expect(await store().pruneStats({ ...PRUNED, minutesBeforeMs: START_MS + HOUR_MS })).toBe(1)
+      expect(await store().pruneStats({ ...PRUNED, afterMs: START_MS + HOUR_MS })).toBe(1)
+      expect(await store().statRows({ ...ALL_MINUTES, span: 'handlers' })).toEqual(rows.slice(1, 2))
+    })
+
     test('deletes old minutes and old hours by their own times, and what lies ahead, as many as asked for', async () => {
       const times = [0, HOUR_MS, 2 * HOUR_MS, 3 * HOUR_MS].map((ms) => START_MS + ms)
       const minutes = times.map((atMs) => statRow({ atMs }))

@@ -95,6 +95,7 @@ test('tasks that expired are a problem that says to the minute when the last one
   const rows = {
     hour: [row(hourMs - 3_600_000, 2), row(hourMs, 1), row(hourMs, 3, 'other'), row(hourMs + 3_600_000, 0)],
     minute: [row(hourMs + 5 * 60_000, 1), row(lastMs, 3, 'other'), row(lastMs + 60_000, 0)],
+    handlers: [],
   }
   const statRows: StatusParts['store']['statRows'] = async ({ span, sinceMs, untilMs, after }) =>
     after !== undefined

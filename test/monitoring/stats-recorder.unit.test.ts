@@ -208,7 +208,37 @@ test('the last day is read by source and by handler, over all processes and sour
   expect(handlers.get('billing')?.handledHourly.slice(-2)).toEqual([2, 0])
   expect(handlers.get('billing')?.failedHourly.slice(-2)).toEqual([1, 0])
   expect(handlers.get('ledger')?.handledHourly.slice(-2)).toEqual([0, 1])
-  expect(rows().filter(({ span, numbers }) => span === 'minute' && numbers.includes('billing'))).toEqual([])
+  expect(rows().filter(({ span, numbers }) => span !== 'handlers' && numbers.includes('billing'))).toEqual([])
+})
+
+test('a flush writes the numbers of a bounded number of handlers, those that have waited longest first, and the last flush all', async () => {
+  const { recorder, rows, at } = rig()
+  const counting = recorder()
+  const attempts = (source: string) => {
+    for (let n = 0; n < 100; n++) counting.processed(source, 'a', `h${n}`, 0.1)
+  }
+  const written = () =>
+    rows()
+      .filter(({ span }) => span === 'handlers')
+      .map(({ source, atMs, numbers }) => [source, atMs - START_MS, JSON.parse(numbers).h99?.[0]])
+  attempts('ai')
+  attempts('stripe')
+  await counting.flush()
+  expect(written()).toEqual([['ai', 0, 1]])
+  attempts('ai')
+  at.ms += HOUR_MS
+  await counting.flush()
+  expect(written()).toEqual([
+    ['ai', 0, 1],
+    ['stripe', 0, 1],
+  ])
+  attempts('ai')
+  counting.stop()
+  expect(written()).toEqual([
+    ['ai', 0, 2],
+    ['stripe', 0, 1],
+    ['ai', HOUR_MS, 1],
+  ])
 })
 
 test('a period that is asked for again and again is as if it were read whole, but only its last steps are read', async () => {

@@ -80,9 +80,9 @@ test('a moved store answers as it did before, and goes on', { timeout: 60_000 },
   const [embedded, store] = [await openAt(path, NOW_MS), await openMoved(url)]
   const before = await everythingIn(embedded)
   expect(await everythingIn(store)).toEqual(before)
-  for (const span of ['minute', 'hour'] as const) {
+  for (const span of ['minute', 'hour', 'handlers'] as const) {
     const query = { span, sinceMs: 0, untilMs: Number.MAX_SAFE_INTEGER, limit: MANY }
-    expect(await store.statRows(query)).toHaveLength(MANY / 2)
+    expect(await store.statRows(query)).not.toEqual([])
     expect(await store.statRows(query)).toEqual(await embedded.statRows(query))
   }
   expect(Object.values((await store.counts()).tasks).every((n) => n > 0)).toBe(true)

@@ -18,7 +18,7 @@ export async function fillStore(path: string, many: number): Promise<void> {
   await store.audit.record({ action: 'reload', outcome: 'failed', actor: 'signal', reason: 'why' })
   await store.recordStats(
     Array.from({ length: many }, (_, n) => ({
-      span: n % 2 === 0 ? ('minute' as const) : ('hour' as const),
+      span: (['minute', 'hour', 'handlers'] as const)[n % 3] ?? 'minute',
       atMs: START_MS + n * 60_000,
       source: 'stripe',
       writer: 'one',

@@ -18,6 +18,8 @@ const PRUNE = {
     WITH old AS MATERIALIZED (
       (SELECT span, at, source, writer FROM stat WHERE span = 'minute' AND (at < $1 OR at > $3) LIMIT $4)
       UNION ALL
+      (SELECT span, at, source, writer FROM stat WHERE span = 'handlers' AND (at < $1 OR at > $3) LIMIT $4)
+      UNION ALL
       (SELECT span, at, source, writer FROM stat WHERE span = 'hour' AND (at < $2 OR at > $3) LIMIT $4)
     ),
     gone AS (

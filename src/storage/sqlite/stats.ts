@@ -20,8 +20,11 @@ export function prepareStats(db: DatabaseSync) {
       for (const { span, atMs, source, writer, numbers } of rows) upsert.run(span, atMs, source, writer, numbers)
     },
     pruneStats({ minutesBeforeMs, hoursBeforeMs, afterMs, limit }: OldStats): number {
-      const minutes = Number(remove.run('minute', minutesBeforeMs, afterMs, limit).changes)
-      return minutes + Number(remove.run('hour', hoursBeforeMs, afterMs, limit - minutes).changes)
+      const before = { minute: minutesBeforeMs, handlers: minutesBeforeMs, hour: hoursBeforeMs }
+      let pruned = 0
+      for (const [span, beforeMs] of Object.entries(before))
+        pruned += Number(remove.run(span, beforeMs, afterMs, limit - pruned).changes)
+      return pruned
     },
     beginEpisode: ({ kind, source, sinceMs }: Episode): boolean => begin.run(kind, source, sinceMs).changes === 1,
     endEpisode: (kind: EpisodeKind, source: string): boolean => end.run(kind, source).changes === 1,
