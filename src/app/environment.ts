@@ -8,15 +8,29 @@ import { ConfigurationError, messageOf } from '../domain/errors.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Environment → the path of its `.env`, and the names of the variables that it gave. */
-const FROM_FILE = new WeakMap<Environment, { readonly path: string; readonly names: ReadonlySet<string> }>()
+interface Origins {
+  /** The path of `.env`, and the names of the variables that it gave. */
+  readonly path?: string
+  readonly names?: ReadonlySet<string>
+  /** The names of variables that nothing sets. */
+  readonly defaults?: ReadonlySet<string>
+}
+
+const ORIGINS = new WeakMap<Environment, Origins>()
 
 /** The environment, with variables that count if it does not set them. */
 export function completed(environment: Environment, defaults: Environment): Environment {
-  const both = { ...defaults, ...environment }
-  const given = FROM_FILE.get(environment)
-  if (given !== undefined) FROM_FILE.set(both, given)
-  return both
+  const names = Object.keys(defaults).filter((name) => environment[name] === undefined)
+  return withOrigins({ ...defaults, ...environment }, { ...ORIGINS.get(environment), defaults: new Set(names) })
+}
+
+/** The environment with other values of some variables, which come from where they came from before. */
+export const replaced = (environment: Environment, values: Environment): Environment =>
+  withOrigins({ ...environment, ...values }, ORIGINS.get(environment) ?? {})
+
+function withOrigins(environment: Environment, origins: Origins): Environment {
+  ORIGINS.set(environment, origins)
+  return environment
 }
 
 const FILE = '.env'
@@ -78,10 +92,8 @@ function settingsOf(own: Environment, file: Environment, path: string): Environm
   const names = Object.keys(own).filter((name) => isSet(own[name]))
   const others = names.map((name) => (name.endsWith('_FILE') ? name.slice(0, -'_FILE'.length) : `${name}_FILE`))
   const kept = without(file, others)
-  const both = { ...kept, ...own }
   const given = Object.keys(kept).filter((name) => own[name] === undefined)
-  FROM_FILE.set(both, { path: resolve(path), names: new Set(given) })
-  return both
+  return withOrigins({ ...kept, ...own }, { path: resolve(path), names: new Set(given) })
 }
 
 const isSet = (value: string | undefined): boolean => value !== undefined && value !== ''
@@ -150,7 +162,8 @@ export class EnvironmentReader {
     if (value === undefined || value.trim() === '') return { name, from: 'default', value: undefined }
     const file = this.#environment[`${name}_FILE`]
     if (file !== undefined && file !== '') return ofFile(name, file, value)
-    const { path, names } = FROM_FILE.get(this.#environment) ?? {}
+    const { path, names, defaults } = ORIGINS.get(this.#environment) ?? {}
+    if (defaults?.has(name) === true) return { name, from: 'default', value: value.trim() }
     if (path !== undefined && names?.has(name) === true) return { name, from: '.env', file: path, value: value.trim() }
     return { name, from: 'environment', value: value.trim() }
   }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { ConfigurationError, messageOf } from '../domain/errors.ts'
 import { type ReadConfig, readConfig } from './config.ts'
-import type { Environment } from './environment.ts'
+import { type Environment, replaced } from './environment.ts'
 import { AT_START, isFixedAtStart } from './settings.ts'
 
 /** Reads the configuration again, as `rereadConfig` says. `inUse`: that of the last reload that was done, or of the start. */
@@ -28,18 +28,17 @@ export function rereadConfig(
 
 function reread(first: ReadConfig, inUse: ReadConfig, now: Environment, directory?: string): ReadConfig {
   const next = readConfig(now, directory)
-  const kept: Record<string, string | undefined> = { ...now }
-  for (const [name, valueIn] of Object.entries(AT_START)) {
-    kept[name] = valueIn(first.config)
-    delete kept[`${name}_FILE`]
-  }
-  const read = readConfig(kept, directory)
+  const kept = Object.entries(AT_START).flatMap(([name, valueIn]) => [
+    [name, valueIn(first.config)],
+    [`${name}_FILE`, undefined],
+  ])
+  const read = readConfig(replaced(now, Object.fromEntries(kept)), directory)
   const needRestart = Object.keys(AT_START).filter(
     (name) => AT_START[name]?.(next.config) !== AT_START[name]?.(first.config),
   )
   const faults = [...new Set([...read.faults, ...next.faults, ...lostSecret(read), ...lostModules(inUse, read)])]
-  // The kept values did not come from the environment that was read now. That of `now` knows where the others came from.
-  const settings = next.settings.map((each) =>
+  // The kept values did not come from the environment that was read now.
+  const settings = read.settings.map((each) =>
     isFixedAtStart(each.name) ? (first.settings.find(({ name }) => name === each.name) ?? each) : each,
   )
   return { ...read, config: { ...read.config, logStyle: first.config.logStyle }, settings, faults, needRestart }

@@ -36,7 +36,7 @@ export const SETTING_GROUPS: Readonly<Record<string, Readonly<Record<string, Set
     OPS_READ_TOKEN: { meaning: 'Tokens that may only read there', isSecret: true },
     OPS_ALLOWED_HOSTS: { meaning: 'Host names under which browsers reach the ops listener' },
     METRICS_OPEN: { meaning: 'Whether /metrics needs no token' },
-    PUBLIC_URL: { meaning: 'URL under which providers reach the public listener' },
+    PUBLIC_URL: { meaning: 'URL under which providers reach the public listener', shown: withoutUser },
     TRUST_PROXY: { meaning: 'Proxies whose X-Forwarded-… headers are believed' },
     REQUIRE_HTTPS: { meaning: 'Whether clients that did not use https are refused' },
     BODY_LIMIT_BYTES: { meaning: 'Largest body of a webhook' },
@@ -59,7 +59,7 @@ export const SETTING_GROUPS: Readonly<Record<string, Readonly<Record<string, Set
       meaning: 'Whether dead deliveries of an event run again when it comes again',
     },
     'SOURCE_*_API_KEY': { meaning: "Key for the provider's API", isSecret: true },
-    'SOURCE_*_API_URL': { meaning: "URL of the provider's API" },
+    'SOURCE_*_API_URL': { meaning: "URL of the provider's API", shown: withoutUser },
   },
   Tasks: {
     TASK_MAX_WAIT_MS: { meaning: 'After this time without a webhook, the provider is polled' },
@@ -103,9 +103,11 @@ export function settingsInForce(
   sources: readonly OfSource[],
 ): readonly SettingInForce[] {
   const order = [...BY_NAME.keys()]
+  // The name of one source may be the beginning of another's.
+  const longestFirst = sources.toSorted((one, other) => other.variable.length - one.variable.length)
   return [...given]
     .map((setting) => {
-      const source = sources.find(({ variable }) => setting.name.startsWith(`${variable}_`))
+      const source = longestFirst.find(({ variable }) => setting.name.startsWith(`${variable}_`))
       const name = source === undefined ? setting.name : `SOURCE_*${setting.name.slice(source.variable.length)}`
       return { name, shown: shownOf(setting, name, source?.name) }
     })
@@ -135,6 +137,12 @@ function shownOf(
     ...(file !== undefined && { file }),
     ...(isSecret && { secret: { count, changedAtMs } }),
   }
+}
+
+/** A URL with a user, a password or a query is refused; nothing of it is shown either. */
+function withoutUser(text: string): string | undefined {
+  const url = URL.parse(text)
+  return url === null || `${url.username}${url.password}${url.search}` !== '' ? undefined : text
 }
 
 /** Options of `pg` that hold no secret. */

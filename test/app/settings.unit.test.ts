@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../src/app/config.ts'
-import { readEnvironment } from '../../src/app/environment.ts'
+import { completed, readEnvironment } from '../../src/app/environment.ts'
 import { rereadConfig } from '../../src/app/reread.ts'
 import { SETTING_GROUPS } from '../../src/app/settings.ts'
 
@@ -54,6 +54,32 @@ test('a setting says whether it came from the environment, from .env, or from a 
   }
 })
 
+test('a setting of a source is that of the source with the longest name that fits', () => {
+  const settings = settingsOf({ ...GIVEN, SOURCES: 'shop,shop-eu', SOURCE_SHOP_EU_SECRET: SECRET })
+  expect(settings.get('SOURCE_SHOP_EU_SECRET')).toMatchObject({ source: 'shop-eu', group: 'Sources' })
+  expect(settings.get('SOURCE_SHOP_SECRET')).toMatchObject({ source: 'shop', group: 'Sources' })
+})
+
+test('a default that a command has of its own is a default', () => {
+  const { settings } = readConfig(completed(readEnvironment({}, 'no-such-file'), { LOG_FORMAT: 'pretty' }))
+  expect(settings.find(({ name }) => name === 'LOG_FORMAT')).toMatchObject({ value: 'pretty', from: 'default' })
+})
+
+test('a secret that was generated beside the store of the start is shown as set after a reload that names another store', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'settings-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  const at = (place: string) => ({ DATABASE_URL: `file:${join(directory, place, 'h.db')}` })
+  const file = readConfig(at('a')).config.generatedSecretFile ?? ''
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, SECRET)
+  const first = readConfig(at('a'))
+  const { settings, needRestart } = rereadConfig(first, first, () => at('b'))
+  expect(needRestart).toEqual(['DATABASE_URL'])
+  const [before, after] = [first.settings, settings].map((all) => all.find(({ name }) => name === 'SOURCE_AI_SECRET'))
+  expect(before).toMatchObject({ secret: { count: 1 } })
+  expect(after).toEqual(before)
+})
+
 test('no setting holds a secret: neither a token, nor a key, nor a password in a URL', () => {
   const { settings } = readConfig({
     ...GIVEN,
@@ -61,6 +87,8 @@ test('no setting holds a secret: neither a token, nor a key, nor a password in a
     SOURCE_SHOP_API_KEY: 'sk-of-the-shop',
     OPS_TOKEN: 'correct-horse-battery-staple',
     OPS_READ_TOKEN: 'wrong-horse-battery-staple',
+    PUBLIC_URL: 'https://us:hunter@hooks.example.com',
+    SOURCE_SHOP_API_URL: 'https://api.example.com/?key=swordfish',
     DATABASE_URL: 'postgres://holdfast:hunter%402@db/holdfast?sslmode=require&password=swordfish&schema=h',
   })
   const text = JSON.stringify(settings)

@@ -82,8 +82,14 @@ function pageOf(seen: Seen, visit: Visit): Html {
 ${metadata === null ? NOTHING : html`<section class="card" aria-labelledby="metadata"><div class="title"><h2 id="metadata">Metadata</h2></div><pre class="trace raw" tabindex="0" role="region" aria-label="Metadata as JSON">${linesOf(JSON.stringify(metadata, null, 2))}</pre></section>`}</div></div>`
 }
 
-const isAsking = (task: Task, nowMs: number): Html =>
-  again({ path: taskPath(task).replace('/console/', '/console/part/'), into: 'task', seconds: 2, nowMs })
+/** Soon, the service asks the provider; otherwise only a webhook can change the task. */
+const SOON_MS = 30_000
+
+function isAsking(task: Task, nowMs: number): Html {
+  const nextMs = task.staleAtMs > nowMs ? task.staleAtMs : (task.nextPollAtMs ?? nowMs)
+  const seconds = nextMs - nowMs < SOON_MS ? 2 : 10
+  return again({ path: taskPath(task).replace('/console/', '/console/part/'), into: 'task', seconds, nowMs })
+}
 
 /** Line by line: within a line, a line end is a character that cannot be seen. */
 const linesOf = (text: string): Html =>
