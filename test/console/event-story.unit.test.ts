@@ -98,7 +98,7 @@ describe('a story', () => {
     const history = Array.from({ length: 12 }, (_, at) =>
       attempt(at + 1, { errorDetail: { name: 'Error', message: `m${at + 1}` } }),
     )
-    const line = timeline(await read([delivery({ state: 'dead', attempts: 12, history })])).toString()
+    const line = timeline(await read([delivery({ state: 'dead', attempts: 12, history })]), '').toString()
     expect(line).toContain('<bdi>billing</bdi>, attempts 2 to 11, the same error')
     expect(line).toContain('Show 10 attempts')
     expect(line).toContain('billing</bdi>, attempt 12, failed after 12 ms: dead')
@@ -106,7 +106,7 @@ describe('a story', () => {
     expect(line.match(/<details/g)).toHaveLength(2)
     expect(line).toMatch(/<\/h3><pre class="trace"/)
     const others = history.map((each, at) => (at === 5 ? attempt(6, { cause: 'c2' }) : each))
-    expect(timeline(await read([delivery({ history: others })])).toString()).toContain(
+    expect(timeline(await read([delivery({ history: others })]), '').toString()).toContain(
       'attempts 2 to 5, the same error',
     )
   })
@@ -121,7 +121,7 @@ describe('a story', () => {
       delivery({ handler: `h${at}`, state: 'dead', lastError: bad, history }),
     )
     const story = await read(deliveries)
-    const [line, says] = [timeline(story).toString(), verdict(story).toString()]
+    const [line, says] = [timeline(story, '').toString(), verdict(story).toString()]
     expect([Buffer.byteLength(line) < 26_000, Buffer.byteLength(says) < 8_000]).toEqual([true, true])
     expect(line).toContain('not shown')
     expect(line).toContain('attempt 300')

@@ -81,6 +81,14 @@ test('the tabs count the events of each outcome, and the list leads to older one
   expect(read(second.text)).toContain('There are no older ones.')
 })
 
+test('counts that are not known in time are refused to a page that has some', async () => {
+  const facets = Object.assign(Object.create(store.facets) as OpenStore['facets'], {
+    countByOutcome: () => Promise.reject(new Error('away')),
+  })
+  const open = openConsole({ store: Object.assign(Object.create(store) as OpenStore, { facets }) })
+  expect((await open('/part/events/outcomes?q=')).status).toBe(503)
+})
+
 test('a search that is not understood is answered 400 beside the field, with the words kept', async () => {
   const { status, text } = await find('note:"<b>" outcome:bad')
   expect(status).toBe(400)

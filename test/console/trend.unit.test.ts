@@ -7,7 +7,7 @@ const HOUR_MS = 3_600_000
 const hours = (...last: readonly number[]): readonly number[] => [...Array<number>(24 - last.length).fill(0), ...last]
 
 test.each([
-  ['all of them new', hours(5), 0, '5 in 24 hours, all in the last 3'],
+  ['all of them new', hours(5), 0, '5 in 24 hours, all in the last 3 hours'],
   ['more than before', hours(1, 1, 1, 4, 4, 4), 0, '15 in 24 hours, rising'],
   ['fewer than before', hours(4, 4, 4, 1, 1, 1), 0, '15 in 24 hours, falling'],
   ['as many as before', hours(4, 4, 4, 4, 4, 3), 0, '23 in 24 hours, steady'],

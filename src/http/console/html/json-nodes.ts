@@ -25,7 +25,7 @@ const NUMBER = 11
 const END = 17
 
 /** Values of a text; one with more would keep the thread too long. */
-const MAX_NODES = 50_000
+const MAX_NODES = 10_000
 
 /** Undefined: the text is no JSON, or has too many values. No depth is too deep. */
 export function jsonNodes(text: string): JsonNode | undefined {

@@ -12,6 +12,7 @@ import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { discardedNote } from './bulk-discard.ts'
 import { registerDeadList } from './dead-list.ts'
 import { views } from './dead-views.ts'
+import { holdOf } from './event-story.ts'
 import { whyGone } from './gone.ts'
 import { bulkUrl } from './meant.ts'
 import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
@@ -94,7 +95,7 @@ const sumOf = (causes: readonly DeadCause[]): { readonly count: number; readonly
 })
 
 function deadLetters(seen: Seen): Html {
-  const { visit, all, causes, shown, from, handler, probed, running } = seen
+  const { visit, ports, all, causes, shown, from, handler, probed, running } = seen
   const { count, more } = sumOf(causes)
   const total = count + (handler === '' ? all.unnamed : 0)
   const of = handler === '' ? NOTHING : html` of ${show(handler, 60)}`
@@ -103,7 +104,8 @@ function deadLetters(seen: Seen): Html {
       ? html`No dead letters${of}`
       : html`${own(`${capped({ count: total, more })} dead ${total === 1 ? 'letter' : 'letters'}, ${counted(causes.length, 'cause')}`)}${of}`
   const isInList = probed !== undefined && shown.some((cause) => isOf(probed, cause))
-  const isBusy = probed?.state === 'waits' || running.length > 0
+  const isHeld = probed !== undefined && holdOf(probed.group, ports) !== undefined
+  const isBusy = (probed?.state === 'waits' && !isHeld) || running.length > 0
   return html`<div class="head"><div><h1>${heading}</h1><p>${about(seen, total)}</p></div>${live('Live')}${asking(visit, isBusy)}</div>
 ${tabs(seen)}
 ${between(running, NOTHING)}

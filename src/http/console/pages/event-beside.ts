@@ -5,7 +5,7 @@ import { type MarkName, mark } from '../html/marks.ts'
 import { payloadDiff } from '../html/payload-diff.ts'
 import { show } from '../html/show.ts'
 import { bytes, duration } from '../html/words.ts'
-import { jsonOf, MAX_PARSED_BYTES } from './event-payload.ts'
+import { jsonOf, MAX_PARSED_BYTES, type Payload } from './event-payload.ts'
 import type { Story } from './event-story.ts'
 
 /** What stands beside an event: one that came under the same id or ended the same task. */
@@ -61,28 +61,24 @@ const MARKS: Readonly<Record<EventSummary['status'], MarkName>> = {
 }
 
 /** The other event, and what its payload differs in: − the older, + the newer. */
-export function besideCard(
-  { event }: Story,
-  body: Uint8Array | undefined,
-  { event: other, by, body: otherBody }: Beside,
-): Html {
+export function besideCard({ event }: Story, payload: Payload, { event: other, by, body: otherBody }: Beside): Html {
   const apartMs = other.receivedAtMs - event.receivedAtMs
   const when_ = `${duration(Math.abs(apartMs))} ${apartMs > 0 ? 'later' : 'earlier'}`
   const same = by === 'id' ? html`with the same id` : html`about the same task`
   return html`<section class="card" aria-labelledby="beside"><div class="title"><h2 id="beside">Beside it</h2></div>
-<p class="pad small">${mark(MARKS[other.status])} ${own(other.status)}: <a href="/console/events/${own(other.uid)}">${show(other.type, 80)}</a>, ${own(when_)}, ${same}</p>${comparison(event, body, { other, otherBody })}</section>`
+<p class="pad small">${mark(MARKS[other.status])} ${own(other.status)}: <a href="/console/events/${own(other.uid)}">${show(other.type, 80)}</a>, ${own(when_)}, ${same}</p>${comparison(event, payload, { other, otherBody })}</section>`
 }
 
 function comparison(
   event: EventDetail,
-  body: Uint8Array | undefined,
+  payload: Payload,
   { other, otherBody }: { readonly other: Beside['event']; readonly otherBody: Uint8Array | undefined },
 ): Html {
-  if (body === undefined || otherBody === undefined)
+  if (payload.body === undefined || otherBody === undefined)
     return html`<p class="pad small muted">Their payloads cannot be compared: one is longer than ${own(bytes(MAX_PARSED_BYTES))}, or cannot be read.</p>`
-  const [mine, others] = [jsonOf(body), jsonOf(otherBody)]
+  const [mine, others] = [payload.json(), jsonOf(otherBody)]
   if (mine === undefined || others === undefined)
-    return html`<p class="pad small muted">Their payloads cannot be compared: one is not JSON.</p>`
+    return html`<p class="pad small muted">Their payloads cannot be compared: one is not JSON, or has too many values.</p>`
   const isNewer = event.receivedAtMs >= other.receivedAtMs
   return isNewer ? payloadDiff(others, mine) : payloadDiff(mine, others)
 }

@@ -13,7 +13,7 @@ import { quoted, type SearchWord, wordOfPath, wordsIn } from '../search-words.ts
 import { searchOf } from './event-neighbours.ts'
 
 /** A longer payload is not parsed: an acknowledgement would wait for it. */
-export const MAX_PARSED_BYTES = 262_144
+export const MAX_PARSED_BYTES = 65_536
 const MAX_RAW_BYTES = 16_384
 /** Characters of one line that are shown together. */
 const RAW_PIECE = 512
@@ -22,30 +22,51 @@ const MAX_HEADER_TEXT = 600
 const VIEWS = ['tree', 'raw', 'headers'] as const
 type View = (typeof VIEWS)[number]
 
-/** The payload of an event, in one of its views. `body` undefined: it cannot be read. */
-export function payloadOf(visit: Visit, event: EventDetail, body: Uint8Array | undefined): Html {
+/** The body of an event. */
+export interface Payload {
+  /** Undefined: it cannot be read. */
+  readonly body: Uint8Array | undefined
+  /** Parses it once, when it is first asked for; see `jsonOf`. */
+  readonly json: () => JsonNode | undefined
+}
+
+export function payloadFrom(body: Uint8Array | undefined): Payload {
+  let parsed: { readonly root: JsonNode | undefined } | undefined
+  const json = (): JsonNode | undefined => {
+    parsed ??= { root: body === undefined ? undefined : jsonOf(body) }
+    return parsed.root
+  }
+  return { body, json }
+}
+
+/** The payload of an event, in one of its views. */
+export function payloadOf(visit: Visit, event: EventDetail, payload: Payload): Html {
   const view = VIEWS.find((each) => each === visit.query.get('show')) ?? 'tree'
   return html`<section class="card" aria-labelledby="payload"><div class="title"><h2 id="payload">Payload</h2><nav class="seg" aria-label="Show">${VIEWS.map(
     (each) =>
       html`<a href="${own(urlOf(visit, event, { show: each }))}"${when(each === view, () => CURRENT)}>${own(`${each[0]?.toUpperCase()}${each.slice(1)}`)}</a>`,
-  )}</nav></div>${body === undefined ? UNREADABLE : shown(view, visit, event, body)}</section>`
+  )}</nav></div>${payload.body === undefined ? UNREADABLE : shown(view, visit, event, payload.body, payload.json)}</section>`
 }
 
 const CURRENT = html` aria-current="true"`
 const UNREADABLE = html`<p class="pad bad">Its stored bytes cannot be read, or do not match their checksum any more.</p>`
 
 /** The same page, reached by the same search. */
-function urlOf({ query }: Visit, { uid }: EventDetail, given: Readonly<Record<string, string>>): string {
+export function urlOf(
+  { query }: Visit,
+  { uid }: Pick<EventDetail, 'uid'>,
+  given: Readonly<Record<string, string>>,
+): string {
   const search = [searchOf(query), new URLSearchParams(given).toString()].filter((each) => each !== '')
   return `/console/events/${uid}?${search.join('&')}#payload`
 }
 
-function shown(view: View, visit: Visit, event: EventDetail, body: Uint8Array): Html {
+function shown(view: View, visit: Visit, event: EventDetail, body: Uint8Array, json: Payload['json']): Html {
   if (view === 'headers') return headersOf(event)
   if (view === 'raw') return raw(body)
   if (body.byteLength > MAX_PARSED_BYTES)
     return html`<p class="pad small muted">${own(bytes(body.byteLength))} are too many for a tree. Their beginning:</p>${raw(body)}`
-  const root = jsonOf(body)
+  const root = json()
   if (root === undefined)
     return html`<p class="pad small muted">It is no JSON, or has too many values for a tree, or too deep ones.</p>${raw(body)}`
   return tree(visit, event, root)

@@ -89,14 +89,21 @@ export function holdsOf(
   { source, deliveries }: EventDetail,
   ports: Pick<ConsolePorts, 'pauses' | 'handlers' | 'isRunning'>,
 ): ReadonlyMap<string, Hold> {
-  const holdOf = ({ handler, state, waitsForTurn }: Delivery): Hold | undefined => {
-    if (state !== 'pending') return undefined
-    const pause = ports.pauses.find('handler', handler) ?? ports.pauses.find('source', source)
-    if (pause !== undefined) return { why: 'paused', pause }
-    if (isGone(handler, ports)) return { why: 'gone' }
-    return waitsForTurn === true ? { why: 'turn' } : undefined
-  }
-  return present(deliveries.map((delivery) => [delivery.handler, holdOf(delivery)]))
+  const holdOfDelivery = ({ handler, state, waitsForTurn }: Delivery): Hold | undefined =>
+    state === 'pending'
+      ? (holdOf({ handler, source }, ports) ?? (waitsForTurn === true ? { why: 'turn' } : undefined))
+      : undefined
+  return present(deliveries.map((delivery) => [delivery.handler, holdOfDelivery(delivery)]))
+}
+
+/** Why no delivery to the handler, of events of the source, runs now. */
+export function holdOf(
+  { handler, source }: { readonly handler: string; readonly source: string },
+  ports: Pick<ConsolePorts, 'pauses' | 'handlers' | 'isRunning'>,
+): Hold | undefined {
+  const pause = ports.pauses.find('handler', handler) ?? ports.pauses.find('source', source)
+  if (pause !== undefined) return { why: 'paused', pause }
+  return isGone(handler, ports) ? { why: 'gone' } : undefined
 }
 
 /** Looks replays up: a job says who created it, of another replay the audit does. */

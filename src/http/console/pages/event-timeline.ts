@@ -12,9 +12,9 @@ import { taskPath } from './task.ts'
 const MAX_BYTES = 24_000
 const MAX_REASON_BYTES = 4_000
 
-/** What happened, in order of time. The newest have room first: what there is no room for is left out in the middle. */
-export function timeline(story: Story): Html {
-  const moments = momentsOf(story).toSorted(
+/** What happened, in order of time. The newest have room first: what there is no room for is left out in the middle. `headersUrl` shows its headers. */
+export function timeline(story: Story, headersUrl: string): Html {
+  const moments = momentsOf(story, headersUrl).toSorted(
     (one, other) => (one.atMs ?? Number.POSITIVE_INFINITY) - (other.atMs ?? Number.POSITIVE_INFINITY) || 0,
   )
   const [first, ...rest] = moments
@@ -30,8 +30,8 @@ export function timeline(story: Story): Html {
 const line = ({ id, atMs, mark: name, tone, title, detail }: Moment, nowMs: number): Html =>
   html`<li id="${own(id)}">${atMs === undefined ? html`<span></span>` : time(atMs, nowMs, 'milliseconds')}<span class="dot">${mark(name, tone)}</span><div class="ev"><h3>${title}</h3>${detail?.() ?? NOTHING}</div></li>`
 
-const momentsOf = (story: Story): readonly Moment[] => [
-  arrival(story),
+const momentsOf = (story: Story, headersUrl: string): readonly Moment[] => [
+  arrival(story, headersUrl),
   ...verification(story),
   ...notRun(story),
   ...(story.task === undefined ? [] : taskMoments(story.task, story)),
@@ -49,9 +49,9 @@ const ARRIVALS: Readonly<Record<Origin, { readonly mark: MarkName; readonly word
   sample: { mark: 'received', words: 'Made as a sample, and stored' },
 }
 
-function arrival({ event }: Story): Moment {
+function arrival({ event }: Story, headersUrl: string): Moment {
   const { receivedFrom } = event
-  const { uid, receivedAtMs, origin, source, sizeBytes: size, headers } = event
+  const { receivedAtMs, origin, source, sizeBytes: size, headers } = event
   const { mark: name, words } = ARRIVALS[origin]
   const by = when(origin === 'webhook', () => html`POST /v1/webhooks/${show(source, 60)} · `)
   return {
@@ -60,7 +60,7 @@ function arrival({ event }: Story): Moment {
     mark: name,
     title: html`${receivedFrom === undefined ? own(words) : html`Received from ${show(receivedFrom, 60)}`}`,
     detail: () =>
-      html`<p>${by}${own(bytes(size))} · <a href="/console/events/${own(uid)}?show=headers#payload">${own(counted(Object.keys(headers).length, 'header'))}</a></p>`,
+      html`<p>${by}${own(bytes(size))} · <a href="${own(headersUrl)}">${own(counted(Object.keys(headers).length, 'header'))}</a></p>`,
   }
 }
 

@@ -80,10 +80,10 @@ function waiting({ handler, attempts, dueAtMs, lastError }: Delivery, { holds, n
 }
 
 /** How many dead letters have the same cause. */
-function others({ handler, state, cause }: Delivery, { causes }: Story): Html {
+function others({ handler, state, cause }: Delivery, { causes, event: { source } }: Story): Html {
   const same = state === 'dead' ? causes.get(handler) : undefined
   if (same === undefined || cause === undefined || same.count < 2) return NOTHING
-  const url = `/console/dead/list?${new URLSearchParams({ cause, handler }).toString()}`
+  const url = `/console/dead/list?${new URLSearchParams({ handler, source, cause }).toString()}`
   const count = same.count - 1
   const words = `${capped({ count, more: same.isCapped })} ${count === 1 ? 'other' : 'others'} died the same way`
   return html` <a href="${own(url)}">${own(words)}</a>.`

@@ -14,8 +14,8 @@ import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { quoted } from '../search-words.ts'
 import { actions, registerEventActions } from './event-actions.ts'
 import { besideCard, besideOf } from './event-beside.ts'
-import { crumb, neighboursOf } from './event-neighbours.ts'
-import { payloadOf } from './event-payload.ts'
+import { crumb, neighboursOf, searchOf } from './event-neighbours.ts'
+import { payloadFrom, payloadOf, urlOf } from './event-payload.ts'
 import { followSeconds, type Story, storyReader } from './event-story.ts'
 import { timeline } from './event-timeline.ts'
 import { verdict } from './event-verdict.ts'
@@ -40,17 +40,17 @@ export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): voi
   }
   const told = (visit: Visit, story: Story): Html => html`${head(visit, story, handlers())}
 <p class="says">${verdict(story)}</p>
-<section class="card" aria-labelledby="line"><div class="title"><h2 id="line">What happened</h2></div>${timeline(story)}</section>`
+<section class="card" aria-labelledby="line"><div class="title"><h2 id="line">What happened</h2></div>${timeline(story, urlOf(visit, story.event, { show: 'headers' }))}</section>`
 
   routes.page('/events/:uid', async (visit): Promise<Page> => {
     const story = await storyOf(visit)
     const { event } = story
-    const [body, neighbours, beside] = await Promise.all([
-      store.body(event.uid).catch(() => undefined),
+    const [payload, neighbours, beside] = await Promise.all([
+      store.body(event.uid).then(payloadFrom, () => payloadFrom(undefined)),
       neighboursOf(store, event, visit),
       within(BESIDE_MS, besideOf(store, story)),
     ])
-    const aside = html`${identity(story, retention.periods())}${payloadOf(visit, event, body)}${beside === undefined ? NOTHING : besideCard(story, body, beside)}`
+    const aside = html`${identity(story, retention.periods())}${payloadOf(visit, event, payload)}${beside === undefined ? NOTHING : besideCard(story, payload, beside)}`
     return {
       section: 'events',
       title: `${event.type}, ${event.outcome ?? event.status}`,
@@ -66,17 +66,19 @@ export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): voi
 }
 
 /** Asks for the story again while it goes on. */
-function following(story: Story): Html {
+function following({ query }: Visit, story: Story): Html {
   const seconds = followSeconds(story)
   if (seconds === undefined) return NOTHING
   const { event, nowMs } = story
-  return html`${live('Live')}${again({ path: `/console/part/events/${event.uid}`, into: 'story', seconds, nowMs })}`
+  const search = searchOf(query)
+  const path = `/console/part/events/${event.uid}${search === '' ? '' : `?${search}`}`
+  return html`${live('Live')}${again({ path, into: 'story', seconds, nowMs })}`
 }
 
 function head(visit: Visit, story: Story, handlers: ReturnType<ConsolePorts['handlers']>): Html {
   const { event } = story
   const { uid, type, outcome = 'none', status, sizeBytes } = event
-  return html`<div class="head"><div class="bar"><h1 class="mono">${show(type, 128)}</h1>${state(outcome, own(outcome === 'none' ? status : outcome))}${following(story)}</div>
+  return html`<div class="head"><div class="bar"><h1 class="mono">${show(type, 128)}</h1>${state(outcome, own(outcome === 'none' ? status : outcome))}${following(visit, story)}</div>
 <div class="bar">${actions(visit, event, handlers)}<a class="btn" href="/console/events/${own(uid)}/bytes" download>Exact bytes, ${own(bytes(sizeBytes))}</a></div></div>`
 }
 

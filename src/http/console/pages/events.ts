@@ -1,4 +1,4 @@
-import { isHoldfastError } from '../../../domain/errors.ts'
+import { HoldfastError, isHoldfastError } from '../../../domain/errors.ts'
 import type { OutcomeCounts } from '../../../domain/event-facets.ts'
 import type { EventFilter } from '../../../domain/event-filter.ts'
 import { EVENT_OUTCOMES, type EventOutcome } from '../../../domain/outcome.ts'
@@ -86,7 +86,10 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
   routes.part('/events/outcomes', async ({ query, nowMs }) => {
     const words = wordsIn(query.get('q') ?? '')
     const asked = { words, filter: filterOfWords(words, nowMs) }
-    return outcomes(asked, await countsOf(asked, liveCounts, performance.now() + LIVE_WAIT_MS))
+    const found = await countsOf(asked, liveCounts, performance.now() + LIVE_WAIT_MS)
+    // The page keeps those that it shows.
+    if (found === undefined) throw new HoldfastError('unavailable', 'the events cannot be counted now')
+    return outcomes(asked, found)
   })
   registerSuggestions(routes, ports)
 }

@@ -13,7 +13,7 @@ export function trend(hourly: readonly number[], lastAtMs: number, nowMs: number
   const day = `${whole(all)} in ${hourly.length} hours`
   if (quietMs > HOUR_MS) return `${day}, not seen for ${duration(quietMs)}`
   const [recent, before] = [sum(hourly.slice(-COMPARED)), sum(hourly.slice(-2 * COMPARED, -COMPARED))]
-  if (recent === all && before === 0) return `${day}, all in the last ${COMPARED}`
+  if (recent === all && before === 0) return `${day}, all in the last ${COMPARED} hours`
   if (recent > 1.5 * before) return `${day}, rising`
   return `${day}, ${recent < before / 1.5 ? 'falling' : 'steady'}`
 }
