@@ -15,7 +15,7 @@ export const MAX_WAITING_COUNTED = 1_000
 /** The deliveries of one handler that are not done. */
 export interface Waiting {
   readonly handler: string
-  /** Those that are pending, of `MAX_WAITING_COUNTED` at most; `more`: there are more. */
+  /** Those that are pending, of `MAX_WAITING_COUNTED` at most; `more`: there may be more. */
   readonly pending: CappedCount
   /** Since when the oldest of those that are due has been due; undefined: none is due. */
   readonly dueSinceMs: number | undefined
@@ -43,17 +43,21 @@ export interface EventFacets {
   waiting(handlers: readonly string[]): Promise<readonly Waiting[]>
 }
 
-/** Blocked deliveries wait for their turn, and count as pending. */
+/** Blocked deliveries wait for their turn, and count as pending. They are looked for among so many that are `open` in their order. */
 export function waitingOf(row: {
   readonly handler: string
   readonly pending: number
   readonly blocked: number
+  readonly open: number
   readonly dueSinceMs: number | undefined
 }): Waiting {
   const count = Number(row.pending) + Number(row.blocked)
   return {
     handler: row.handler,
-    pending: { count: Math.min(count, MAX_WAITING_COUNTED), more: count > MAX_WAITING_COUNTED },
+    pending: {
+      count: Math.min(count, MAX_WAITING_COUNTED),
+      more: Math.max(count, Number(row.open)) > MAX_WAITING_COUNTED,
+    },
     dueSinceMs: row.dueSinceMs,
   }
 }

@@ -72,6 +72,18 @@ export function describePauses({ store, now, pass }: Fixture): void {
     ])
   })
 
+  test('`waiting` does not give a count that leaves some out as the whole', async () => {
+    const handlers = ['ordered']
+    for (let key = 0; key < 10; key++) {
+      const events = Array.from({ length: 101 }, () => newEvent({ handlers, orderKeys: { ordered: key } }))
+      await Promise.all(events.map((event) => store().append(event)))
+    }
+    const { work } = await store().claim(claimRequest({ ordered: true, handlers: [{ name: 'ordered', limit: 10 }] }))
+    expect(work).not.toEqual([])
+    const [waiting] = await store().facets.waiting(handlers)
+    expect(waiting?.pending.more).toBe(true)
+  })
+
   test('`counts` names the handlers with pending deliveries that are not among those that run', async () => {
     await append({ receivedAtMs: START_MS - 30, handlers: ['renamed', 'runs', 'gone'] })
     expect(await store().counts()).not.toHaveProperty('unserved')

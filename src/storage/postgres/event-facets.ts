@@ -58,7 +58,7 @@ const oldest = (isolated: boolean): string => `(
 const WAITING = {
   name: 'waiting',
   text: `
-    SELECT h.name AS handler, p.n AS pending, b.n AS blocked, clock_1($2) AS now, least(${oldest(false)}, ${oldest(true)}) AS due_at
+    SELECT h.name AS handler, p.n AS pending, b.n AS blocked, b.open, clock_1($2) AS now, least(${oldest(false)}, ${oldest(true)}) AS due_at
     FROM unnest($1::text[]) WITH ORDINALITY AS h (name, at)
     CROSS JOIN LATERAL (
       SELECT count(*)::integer AS n FROM (
@@ -66,7 +66,7 @@ const WAITING = {
       ) AS counted
     ) AS p
     CROSS JOIN LATERAL (
-      SELECT count(*) FILTER (WHERE counted.state IN ('blocked', 'unplaced'))::integer AS n FROM (
+      SELECT count(*) FILTER (WHERE counted.state IN ('blocked', 'unplaced'))::integer AS n, count(*)::integer AS open FROM (
         SELECT q.state FROM delivery AS q
         WHERE q.order_key IS NOT NULL AND q.state IN ('pending', 'running', 'blocked', 'unplaced') AND q.handler = h.name
         LIMIT ${COUNTED}
@@ -79,6 +79,7 @@ type WaitingRow = Readonly<{
   handler: string
   pending: number
   blocked: number
+  open: number
   now: number
   due_at: number | null
 }>
@@ -139,11 +140,12 @@ export function createEventFacets(connections: Connections, clock: DatabaseClock
 
     waiting: operations.while(async (handlers: readonly string[]) => {
       const rows = await connections.run<WaitingRow>('read', WAITING, [handlers.map(escapeText), clock.givenMs()])
-      return rows.map(({ pending, blocked, now, due_at: dueAt }, at) =>
+      return rows.map(({ pending, blocked, open, now, due_at: dueAt }, at) =>
         waitingOf({
           handler: handlers[at] ?? '',
           pending,
           blocked,
+          open,
           dueSinceMs: dueAt === null || dueAt > now ? undefined : clock.localMs() + dueAt - now,
         }),
       )

@@ -49,10 +49,10 @@ const WAITING = `
       SELECT 1 FROM delivery INDEXED BY delivery_pending WHERE state = 'pending' AND handler = h.value LIMIT ${COUNTED}
     )
   ) AS pending, (
-    SELECT count(*) FILTER (WHERE state = 'blocked') FROM (
+    SELECT json_array(count(*) FILTER (WHERE state = 'blocked'), count(*)) FROM (
       SELECT state FROM delivery INDEXED BY delivery_order WHERE ${IS_OPEN_IN_ORDER} AND handler = h.value LIMIT ${COUNTED}
     )
-  ) AS blocked, (${OLDEST} = 0) AS due_shared, (${OLDEST} = 1) AS due_isolated
+  ) AS in_order, (${OLDEST} = 0) AS due_shared, (${OLDEST} = 1) AS due_isolated
   FROM json_each(?) AS h ORDER BY h.key`
 /** Sources whose types are looked up. */
 const MAX_SOURCES = 256
@@ -112,10 +112,12 @@ export function prepareEventFacets(db: DatabaseSync) {
     waiting(handlers: readonly string[], nowMs: number): readonly Waiting[] {
       return waiting.all(JSON.stringify(handlers)).map((row) => {
         const due = [row.due_shared, row.due_isolated].filter((ms) => typeof ms === 'number' && ms <= nowMs).map(Number)
+        const [blocked, open] = JSON.parse(String(row.in_order)) as [number, number]
         return waitingOf({
           handler: String(row.handler),
           pending: Number(row.pending),
-          blocked: Number(row.blocked),
+          blocked,
+          open,
           dueSinceMs: due.length === 0 ? undefined : Math.min(...due),
         })
       })
