@@ -73,14 +73,18 @@ export class TrustedPeers {
 
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
+/** Node writes an IPv4 address as one of IPv6 if the listener takes both. */
+export function plainAddress(address: string): string {
+  const [, mapped] = MAPPED.exec(address) ?? []
+  return mapped !== undefined && isIP(mapped) === 4 ? mapped : address
+}
+
 /**
  * The peer of a client's address. An IPv4 address is one peer; so is an IPv6 /64 network, which is what one subscriber has. All
  * texts that are no address together are one peer.
  */
 export function peerOf(address: string | undefined): string {
-  const bare = address?.replace(/%.*$/, '') ?? ''
-  const [, mapped] = MAPPED.exec(bare) ?? []
-  if (mapped !== undefined && isIP(mapped) === 4) return mapped
+  const bare = plainAddress(address?.replace(/%.*$/, '') ?? '')
   const family = isIP(bare)
   if (family === 0) return 'unknown'
   return family === 4 ? bare : prefixOf(bare)

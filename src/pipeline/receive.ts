@@ -76,16 +76,13 @@ export function createReceiver(options: ReceiveOptions): Receiver {
     secret: number | undefined,
   ): Pick<Arrival, 'receivedFrom' | 'verifiedBy'> {
     return {
-      ...(receivedFrom !== undefined && { receivedFrom: plainAddress(receivedFrom) }),
+      ...(receivedFrom !== undefined && { receivedFrom }),
       ...(secret !== undefined && isSample !== true && { verifiedBy: { secret, of: secretUses.countOf(source.name) } }),
     }
   }
 
   return { receive, receiving: () => storing }
 }
-
-/** Node writes an IPv4 address as one of IPv6 if the listener takes both. */
-const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address)
 
 function receivedAs(receipt: Receipt, event: NewEvent): Received {
   const { outcome, uid } = receipt

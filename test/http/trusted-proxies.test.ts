@@ -57,6 +57,9 @@ test('a webhook is received from the client that the trusted proxies name, or fr
   await send(trusting.port, [FORWARDED])
   await send((await startPublic({ receive })).port, [FORWARDED])
   expect(from).toEqual(['203.0.113.9', '127.0.0.1'])
+  for (const client of ['::FFFF:203.0.113.9', '::ffff:cb00:7109'])
+    await send(trusting.port, [`X-Forwarded-For: ${client}`])
+  expect(from.slice(2)).toEqual(['203.0.113.9', '::ffff:cb00:7109'])
 })
 
 describe('the log line of a refused webhook', () => {

@@ -11,7 +11,7 @@ import type { RequestOutcome, Telemetry } from '../../domain/telemetry.ts'
 import { expectsContinue } from '../expect-continue.ts'
 import type { ClientConnections } from '../fair-scheduler.ts'
 import { rawQuery } from '../listener.ts'
-import { peerOf } from '../peers.ts'
+import { peerOf, plainAddress } from '../peers.ts'
 import { type ProblemCode, type ProblemDetails, sendProblem, statusOf } from '../problems.ts'
 import { ReadBudget, type Sender } from '../read-budget.ts'
 import { type BodyRead, createBodyReader } from './read-body.ts'
@@ -98,11 +98,12 @@ class WebhookRoute {
     }
     const { source } = endpoint
     const { client, peer } = this.#options.proxies.addressOf(request)
+    const from = client ?? peer
     const unread = {
       source,
       headers: headersOf(raw),
       query: rawQuery(raw),
-      receivedFrom: client ?? peer,
+      receivedFrom: from === undefined ? undefined : plainAddress(from),
       requestId: request.id,
     }
     const declaredBytes = Number(raw.headers['content-length'] ?? 0)
