@@ -1,8 +1,7 @@
 import type { LastReload } from './reload.ts'
 
 /** Where the value of a setting came from: nothing sets it; a variable of the process; the file `.env`; a file that `X_FILE` names. */
-export const SETTING_ORIGINS = ['default', 'environment', '.env', 'file'] as const
-export type SettingOrigin = (typeof SETTING_ORIGINS)[number]
+export type SettingOrigin = 'default' | 'environment' | '.env' | 'file'
 
 /** A setting with the value that the process uses. Never holds a secret, or a part of one. */
 export interface SettingInForce {

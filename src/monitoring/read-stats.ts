@@ -34,7 +34,7 @@ export const createReadStats =
   }
 
 /** Whole steps, from the first until the end of the last. */
-export interface StepPeriod {
+interface StepPeriod {
   readonly sinceMs: number
   readonly untilMs: number
   readonly stepMs: number
