@@ -119,6 +119,7 @@ export function opsListenerOf(
     status: service.readStatus,
     access: accessOf(reloader),
     reload: () => reload('request'),
+    readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
     log,
   }
   return createOpsListener({
@@ -136,7 +137,6 @@ export function opsListenerOf(
     }),
     metrics,
     metricsOpen: config.metricsOpen,
-    readiness: () => readinessFaults(service, phase).map(({ detail }) => detail),
   })
 }
 

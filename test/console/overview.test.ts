@@ -67,6 +67,13 @@ test('with the store away the overview still answers, says what cannot be done, 
   expect(page.text).not.toContain('storing')
 })
 
+test('while events cannot be stored, every page says that none are received, and why', async () => {
+  const open = consoleWith({ readiness: () => ['the disk is full: 0 bytes are free'] })
+  for (const path of ['/console/events', '/console/handlers', '/console/audit', '/console/nowhere'])
+    expect((await open(path)).text, path).toMatch(/Not receiving\.<\/b> <bdi>the disk is full: 0 bytes are free/)
+  expect((await consoleWith()('/console/events')).text).not.toContain('Not receiving')
+})
+
 test('if nothing needs a hand the overview says so, with the last event, and lists the replicas', async () => {
   const replica = { role: 'all', handlers: 2, sinceMs: NOW_MS - 7_200_000, seenAtMs: NOW_MS - 4_000 } as const
   const page = await consoleWith({

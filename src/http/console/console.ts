@@ -44,6 +44,7 @@ export function createConsole(given: ConsoleOptions): Console {
         sessions,
         badges: readBadges(options),
         about: readAbout(options),
+        readiness: options.readiness,
         clock,
       })
       registerAssets(app)

@@ -7,10 +7,7 @@ import type { OpsListenerOptions } from '../ops/ops-listener.ts'
 import { Recent } from './recent.ts'
 
 /** What the console reads and changes: the same as the ops API. */
-export type ConsoleOptions = Omit<
-  OpsListenerOptions,
-  'console' | 'metrics' | 'metricsOpen' | 'readiness' | 'timeouts'
-> & {
+export type ConsoleOptions = Omit<OpsListenerOptions, 'console' | 'metrics' | 'metricsOpen' | 'timeouts'> & {
   readonly clock: () => number
   readonly day: ReadDay
   readonly recentStats: ReadRecentStats

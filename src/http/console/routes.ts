@@ -59,6 +59,8 @@ export interface RouteOptions {
   readonly badges: () => Promise<Badges>
   /** In words, such as `3 replicas`. */
   readonly about: () => Promise<string>
+  /** Why events cannot be received now, in words; empty: they can. */
+  readonly readiness: () => readonly string[]
   readonly clock: () => number
 }
 
@@ -221,7 +223,7 @@ export class ConsoleRoutes {
   }
 
   async #frame(request: FastifyRequest): Promise<Frame> {
-    const { badges, about } = this.#options
+    const { badges, about, readiness } = this.#options
     const { credential, method, url } = request
     const actor = credential?.actor
     const isAround = credential !== null && !isPart(request)
@@ -233,6 +235,7 @@ export class ConsoleRoutes {
       ...preferencesOf(request),
       badges: numbers,
       isOpen: credential !== null,
+      faults: isAround ? readiness() : [],
       version: VERSION,
       about: processes,
       right: actor === 'loopback' ? undefined : actor,

@@ -1,7 +1,8 @@
 import { assetUrl } from './assets.ts'
 import { type Html, html, NOTHING, own, when } from './html.ts'
 import type { Tone } from './marks.ts'
-import { plain } from './show.ts'
+import { mark } from './marks.ts'
+import { plain, show } from './show.ts'
 
 /** The sections of the console, in the order in which they stand beside every page; a gap before some. */
 export const SECTIONS = [
@@ -41,6 +42,8 @@ export interface Frame {
   readonly theme: Theme
   readonly times: 'utc' | 'local'
   readonly keys: boolean
+  /** Why the service cannot receive now, in words; empty: it can. */
+  readonly faults: readonly string[]
   /** Stands in every form that changes something. */
   readonly csrf: string
   /** The page, to which forms for preferences return. */
@@ -77,12 +80,17 @@ ${when(section === 'events', () => html`<script src="${own(assetUrl('live.js'))}
 ${when(frame.isOpen, () => html`<nav class="nav" aria-label="Console"><ul>${SECTIONS.map((each) => link(each, section, frame))}</ul></nav>${about(frame)}`)}
 </header>
 <main class="main" id="main" tabindex="-1">
-${content}
+${when(frame.faults.length > 0 && section !== 'overview', () => notReceiving(frame.faults))}${content}
 </main>
 </div>
 <p id="said" class="hide" role="status"></p>
 </body>
 </html>
+`
+
+/** On every page but the overview, which says more of it. */
+const notReceiving = (faults: readonly string[]): Html =>
+  html`<p class="note bar spread" role="alert"><span>${mark('warning', 'bad')} <b>Not receiving.</b> ${show(faults.join('; '), 300)}. Providers get 503, and send again later.</span> <a class="btn" href="/console/config#process">See the process</a></p>
 `
 
 const HTMX_CONFIG = JSON.stringify({

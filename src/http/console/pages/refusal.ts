@@ -43,7 +43,8 @@ const HINTS: Readonly<Record<string, string>> = {
   'urn:holdfast:problem:not-found': 'The address may have a mistake in it.',
   'urn:holdfast:problem:foreign-origin': 'Open the console itself, and go on from there.',
   'urn:holdfast:problem:method-not-allowed': 'This address is that of a form: go to the page that it is on.',
-  'urn:holdfast:problem:unavailable': 'The store does not answer, or is overloaded. What you see elsewhere may be old.',
+  'urn:holdfast:problem:unavailable':
+    'The store cannot be read or written now. What you asked for was not done, or only in part: look before you ask again.',
 }
 
 /** To persons, a token is something that they sign in with, and a resource is a page. */
