@@ -5,15 +5,14 @@ import { expect, onTestFinished, test } from 'vitest'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
+import { MIGRATIONS } from '../../src/storage/postgres/migrate.ts'
 import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
 import { eventually } from '../support/eventually.ts'
 import { dayOf } from '../support/postgres/old-day.ts'
 import { databaseUrl, ownSchema, queryIn } from '../support/postgres/schema.ts'
 
-const FIRST = ['001-initial.sql', '001-functions.sql']
-
-/** A connection as a replica of the release before holds it, on a schema as that release made it. */
-async function olderReplica(url: string): Promise<Client> {
+/** A connection as a replica of an earlier release holds it, on a schema as that release made it. */
+async function olderReplica(url: string, version = 1): Promise<Client> {
   const target = new URL(url)
   const schema = target.searchParams.get('schema')
   target.searchParams.delete('schema')
@@ -21,10 +20,14 @@ async function olderReplica(url: string): Promise<Client> {
   await client.connect()
   onTestFinished(() => client.end())
   await client.query(`CREATE SCHEMA ${schema}; SET search_path TO ${schema}`)
-  for (const file of FIRST)
+  for (const file of MIGRATIONS.slice(0, version).flat())
     await client.query(readFileSync(new URL(`../../src/storage/postgres/migrations/${file}`, import.meta.url), 'utf8'))
   await client.query('CREATE TABLE schema_version (version integer NOT NULL, oldest_compatible integer NOT NULL)')
-  await client.query('INSERT INTO schema_version VALUES (1, 1)')
+  await client.query(`INSERT INTO schema_version VALUES (${version}, 1)`)
+  const day = dayOf(Date.now())
+  await client.query(
+    `CREATE TABLE event_body_${day.replaceAll('-', '')} PARTITION OF event_body FOR VALUES IN ('${day}')`,
+  )
   return client
 }
 
@@ -35,26 +38,28 @@ const ATTEMPTS = {
   text: 'SELECT * FROM attempt WHERE delivery BETWEEN $1 AND $2 ORDER BY delivery, ordinal',
 }
 
+const rowOf = (handler: string, body: Buffer) => ({
+  n: 1,
+  uid: newUid(),
+  source: 'stripe',
+  provider: 'stripe',
+  id: newUid(),
+  type: 'a.b',
+  created_at: 'never',
+  received_at: Date.now(),
+  origin: 'webhook',
+  status: 'accepted',
+  headers: '{}',
+  size: body.length,
+  checksum: hash('sha256', body),
+  handlers: [handler],
+})
+
 function operationsOf(client: Client) {
   return {
     async append(handler: string): Promise<void> {
       const body = Buffer.from('{}')
-      const row = {
-        n: 1,
-        uid: newUid(),
-        source: 'stripe',
-        provider: 'stripe',
-        id: newUid(),
-        type: 'a.b',
-        created_at: 'never',
-        received_at: Date.now(),
-        origin: 'webhook',
-        status: 'accepted',
-        headers: '{}',
-        size: body.length,
-        checksum: hash('sha256', body),
-        handlers: [handler],
-      }
+      const row = rowOf(handler, body)
       await client.query({ ...APPEND, values: [null, Date.now(), 1, false, JSON.stringify([row]), body] })
     },
     async claim(handler: string, lease: string): Promise<readonly unknown[]> {
@@ -77,10 +82,6 @@ test('a replica of the previous release goes on beside a newer one: neither take
   const url = ownSchema()
   const client = await olderReplica(url)
   const older = operationsOf(client)
-  const day = dayOf(Date.now())
-  await client.query(
-    `CREATE TABLE event_body_${day.replaceAll('-', '')} PARTITION OF event_body FOR VALUES IN ('${day}')`,
-  )
   await older.append('a')
   expect(await older.claim('a', 'old-1')).toHaveLength(1)
   expect(await older.attempts()).toBe(0)
@@ -103,10 +104,6 @@ test('a start that has to change tables waits for a transaction that uses them, 
   const url = ownSchema()
   const client = await olderReplica(url)
   const older = operationsOf(client)
-  const day = dayOf(Date.now())
-  await client.query(
-    `CREATE TABLE event_body_${day.replaceAll('-', '')} PARTITION OF event_body FOR VALUES IN ('${day}')`,
-  )
   const reader = new Client({ connectionString: databaseUrl })
   await reader.connect()
   onTestFinished(() => reader.end())
@@ -126,4 +123,36 @@ test('a start that has to change tables waits for a transaction that uses them, 
   const store = await opening
   expect((await store.counts()).deliveries.pending).toBe(3)
   expect((await store.claim(claimRequest())).work).toHaveLength(3)
+})
+
+test('a replica of schema version 5 goes on with its own appends after a newer one has changed the schema', async () => {
+  const url = ownSchema()
+  const client = await olderReplica(url, 5)
+  const body = Buffer.from('{"customer":"c1"}')
+  const append = async () => {
+    const row = { ...rowOf('a', body), created_at_source: 'received' }
+    const values = [null, Date.now(), 1, false, null, JSON.stringify([row]), body]
+    await client.query({ name: 'append', text: 'SELECT * FROM append_4($1, $2, $3, $4, $5, $6, $7)', values })
+    return row.uid
+  }
+  const appendIndexed = async () => {
+    const row = { ...rowOf('a', body), created_at_source: 'received' }
+    const indexed = [{ uid: row.uid, source: 'stripe', path: 'customer', value: 'c1' }]
+    const values = [null, Date.now(), 1, false, null, JSON.stringify([row]), body, JSON.stringify(indexed)]
+    const text = 'SELECT * FROM append_indexed_1($1, $2, $3, $4, $5, $6, $7, $8)'
+    await client.query({ name: 'append-indexed', text, values })
+    return row.uid
+  }
+  const uids = [await append(), await appendIndexed()]
+  const store = await open(url)
+  await client.query("INSERT INTO payload_path (source, path, complete_from) VALUES ('stripe', 'customer', 0)")
+  uids.push(await append(), await appendIndexed())
+  for (const uid of uids) {
+    const event = await store.event(uid)
+    expect(event).toMatchObject({ uid, status: 'accepted', deliveries: [{ handler: 'a', state: 'pending' }] })
+    expect(event).not.toHaveProperty('receivedFrom')
+    expect(Buffer.from(await store.body(uid))).toEqual(body)
+  }
+  expect(await queryIn(url, 'SELECT value FROM payload_value')).toEqual([{ value: 'c1' }])
+  expect((await store.claim(claimRequest())).work.map(({ event }) => event.uid)).toEqual(uids)
 })

@@ -9,7 +9,7 @@ import { codeOf, DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE } from './errors.ts'
 import { faultsOfServer, SERVER_SETTINGS, type ServerSettings } from './server-settings.ts'
 
 /** In order; the place of an entry, counted from 1, is the schema version that it leads to. A released entry never changes. */
-const MIGRATIONS: readonly (readonly string[])[] = [
+export const MIGRATIONS: readonly (readonly string[])[] = [
   ['001-initial.sql', '001-functions.sql'],
   ['002-leases.sql', '002-append.sql', '002-claim.sql'],
   [
