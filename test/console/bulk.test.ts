@@ -263,6 +263,6 @@ test('the rail counts dead letters and not what needs no hand', async () => {
   await die(2)
   await expect
     .poll(async () => (await visitor.get('/console/tasks')).text, { timeout: 10_000 })
-    .toMatch(/Dead letters <span class="n bad">2<\/span>/)
-  expect((await visitor.get('/console/tasks')).text).toMatch(/Tasks<\/a>/)
+    .toMatch(/Dead letters <span id="n-dead" class="n bad">2<\/span>/)
+  expect((await visitor.get('/console/tasks')).text).toContain('Tasks <span id="n-tasks"></span></a>')
 })

@@ -11,8 +11,8 @@ const FRESH_MS = 3_000
 const WAIT_MS = 250
 const OLD_MS = 30_000
 
-/** The numbers beside the sections, from what the service knows at a glance. */
-export function readBadges(ports: Pick<ConsolePorts, 'status' | 'replays'>): () => Promise<Badges> {
+/** The numbers beside the sections, from what the service knows at a glance. Resolves with undefined if they are not known in time. */
+export function readBadges(ports: Pick<ConsolePorts, 'status' | 'replays'>): () => Promise<Badges | undefined> {
   const known = new Recent<Badges>(FRESH_MS, 1)
   let last: { readonly badges: Badges; readonly atMs: number } | undefined
   const readNow = async (): Promise<Badges> => {
@@ -23,7 +23,7 @@ export function readBadges(ports: Pick<ConsolePorts, 'status' | 'replays'>): () 
   return async () => {
     const badges = await within(WAIT_MS, known.of('', readNow))
     if (badges !== undefined) return badges
-    return last !== undefined && performance.now() - last.atMs < OLD_MS ? last.badges : {}
+    return last !== undefined && performance.now() - last.atMs < OLD_MS ? last.badges : undefined
   }
 }
 

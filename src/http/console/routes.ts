@@ -8,8 +8,8 @@ import type { ProblemJson } from '../schemas/schema.ts'
 import { preferencesOf, sessionCookieOf, setSession } from './cookies.ts'
 import { fieldOf, fieldsOf, isForm, isFromOwnPage, registerForms } from './forms.ts'
 import { isOfConsole, ROOT } from './headers.ts'
-import type { Html } from './html/html.ts'
-import { type Badges, type Frame, type Page, page } from './html/layout.ts'
+import { type Html, html, NOTHING } from './html/html.ts'
+import { type Badges, type Frame, numbersAgain, type Page, page } from './html/layout.ts'
 import { refusalPage, refusalPart, sameSitePage } from './pages/refusal.ts'
 import { pathTo } from './pages/sign-in.ts'
 import type { Sessions } from './session.ts'
@@ -56,7 +56,8 @@ export interface Download {
 export interface RouteOptions {
   readonly app: OpsApp
   readonly sessions: Sessions
-  readonly badges: () => Promise<Badges>
+  /** Undefined: they are not known now. */
+  readonly badges: () => Promise<Badges | undefined>
   /** In words, such as `3 replicas`. */
   readonly about: () => Promise<string>
   /** Why events cannot be received now, in words; empty: they can. */
@@ -103,8 +104,17 @@ export class ConsoleRoutes {
     })
   }
 
-  /** A part of a page, which the page fetches again. */
+  /** A part of a page, which the page fetches again, and with it the numbers beside the sections. */
   part(path: string, show: (visit: Visit) => Promise<Html>): void {
+    const { badges } = this.#options
+    this.suggestions(path, async (visit) => {
+      const [shown, numbers] = await Promise.all([show(visit), badges().catch(() => undefined)])
+      return html`${shown}${numbers === undefined ? NOTHING : numbersAgain(numbers)}`
+    })
+  }
+
+  /** What a field offers as somebody writes in it. */
+  suggestions(path: string, show: (visit: Visit) => Promise<Html>): void {
     this.#route('GET', `/part${path}`, {}, async (request, reply) => {
       reply.type(HTML).send((await show(await this.#visit(request))).toString())
     })
@@ -229,11 +239,11 @@ export class ConsoleRoutes {
     const isAround = credential !== null && !isPart(request)
     // What cannot be told now is no reason to show nothing.
     const [numbers, processes] = isAround
-      ? await Promise.all([badges().catch(() => ({})), about().catch(() => '')])
+      ? await Promise.all([badges().catch(() => undefined), about().catch(() => '')])
       : [{}, '']
     return {
       ...preferencesOf(request),
-      badges: numbers,
+      badges: numbers ?? {},
       isOpen: credential !== null,
       faults: isAround ? readiness() : [],
       version: VERSION,

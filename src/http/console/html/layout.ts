@@ -106,10 +106,23 @@ function link(
   current: Section | undefined,
   frame: Frame,
 ): Html {
-  const badge = frame.badges[name]
-  const number = badge === undefined ? NOTHING : html` <span class="n ${own(badge.tone)}">${own(badge.text)}</span>`
+  const number = isCounted(name) ? html` ${numberOf(name, frame.badges)}` : NOTHING
   return html`<li${'gap' in rest ? GAP : NOTHING}><a href="${own(path)}"${name === current ? CURRENT : NOTHING}>${own(title)}${number}</a></li>`
 }
+
+/** The sections beside which a number may stand. */
+const COUNTED = ['dead', 'replays', 'tasks', 'sources', 'handlers'] as const satisfies readonly Section[]
+const isCounted = (section: Section): section is (typeof COUNTED)[number] => COUNTED.some((name) => name === section)
+
+function numberOf(name: (typeof COUNTED)[number], badges: Badges, how: Html = NOTHING): Html {
+  const badge = badges[name]
+  const tone = badge === undefined ? NOTHING : html` class="n ${own(badge.tone)}"`
+  return html`<span id="n-${own(name)}"${tone}${how}>${own(badge?.text ?? '')}</span>`
+}
+
+/** The numbers again, beside a part that a page has asked for: they replace those in the page. */
+export const numbersAgain = (badges: Badges): Html =>
+  html`${COUNTED.map((name) => numberOf(name, badges, html` hx-swap-oob="true"`))}`
 
 const CURRENT = html` aria-current="page"`
 const GAP = html` class="gap"`

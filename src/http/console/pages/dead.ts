@@ -36,6 +36,8 @@ export function registerDeadLetters(routes: ConsoleRoutes, ports: ConsolePorts):
   const samples = new Recent<string | undefined>(SAMPLE_MS, MAX_SAMPLES)
   const kept = new Recent<number>(RETENTION_MS, 1)
 
+  const running = runningReplays(ports)
+
   /** The last one that died. */
   const sampleOf = ({ id, handler, source, count, lastAtMs }: DeadCause): Promise<string | undefined> =>
     samples.of(`${id} ${handler} ${source} ${count} ${lastAtMs}`, async () => {
@@ -45,10 +47,10 @@ export function registerDeadLetters(routes: ConsoleRoutes, ports: ConsolePorts):
 
   const read = async (visit: Visit, isFresh = false): Promise<Html> => {
     const handler = visit.query.get('handler') ?? ''
-    const [all, probed, running, keptDays] = await Promise.all([
+    const [all, probed, jobs, keptDays] = await Promise.all([
       deadCauses(isFresh ? { sinceMs: 0 } : {}),
       probedBy(visit, ports),
-      runningReplays(ports, visit),
+      running(visit),
       within(
         TIMEOUT_MS,
         kept.of('', async () => (await retention.report()).deadRetentionDays),
@@ -58,7 +60,7 @@ export function registerDeadLetters(routes: ConsoleRoutes, ports: ConsolePorts):
     const from = Math.max(0, Math.trunc(Number(visit.query.get('from') ?? 0)) || 0)
     const shown = causes.slice(from, from + MAX_GROUPS)
     const examples = await within(TIMEOUT_MS, Promise.all(shown.map(sampleOf)))
-    return deadLetters({ visit, ports, all, causes, shown, from, handler, probed, running, keptDays, examples })
+    return deadLetters({ visit, ports, all, causes, shown, from, handler, probed, running: jobs, keptDays, examples })
   }
   routes.page('/dead', async (visit) => ({
     section: 'dead',

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../../domain/errors.ts'
 import type { EventDetail } from '../../../domain/event-store.ts'
 import { uidOf } from '../../ops/events.ts'
-import { again, live } from '../html/again.ts'
+import { again, live, onceMore } from '../html/again.ts'
 import { copyButton } from '../html/copied.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import type { Page } from '../html/layout.ts'
@@ -38,7 +38,7 @@ export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): voi
       )
     return read(event)
   }
-  const told = (visit: Visit, story: Story): Html => html`${head(visit, story, handlers())}
+  const told = (visit: Visit, story: Story, isPart = false): Html => html`${head(visit, story, handlers(), isPart)}
 <p class="says">${verdict(story)}</p>
 <section class="card" aria-labelledby="line"><div class="title"><h2 id="line">What happened</h2></div>${timeline(story, urlOf(visit, story.event, { show: 'headers' }))}</section>`
 
@@ -57,7 +57,7 @@ export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): voi
       content: html`<div>${crumb(visit, neighbours)}<div class="story"><div class="follow" id="story">${told(visit, story)}</div><div class="stack">${aside}</div></div></div>`,
     }
   })
-  routes.part('/events/:uid', async (visit) => told(visit, await storyOf(visit)))
+  routes.part('/events/:uid', async (visit) => told(visit, await storyOf(visit), true))
   routes.download('/events/:uid/bytes', async ({ params }) => {
     const uid = uidOf({ uid: params.uid ?? '' })
     return { name: `${uid}.bin`, bytes: await store.body(uid) }
@@ -66,19 +66,19 @@ export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): voi
 }
 
 /** Asks for the story again while it goes on. */
-function following({ query }: Visit, story: Story): Html {
+function following({ query }: Visit, story: Story, isPart: boolean): Html {
   const seconds = followSeconds(story)
-  if (seconds === undefined) return NOTHING
   const { event, nowMs } = story
   const search = searchOf(query)
   const path = `/console/part/events/${event.uid}${search === '' ? '' : `?${search}`}`
+  if (seconds === undefined) return isPart ? onceMore({ path, into: 'story', nowMs }, query) : NOTHING
   return html`${live('Live')}${again({ path, into: 'story', seconds, nowMs })}`
 }
 
-function head(visit: Visit, story: Story, handlers: ReturnType<ConsolePorts['handlers']>): Html {
+function head(visit: Visit, story: Story, handlers: ReturnType<ConsolePorts['handlers']>, isPart: boolean): Html {
   const { event } = story
   const { uid, type, outcome = 'none', status, sizeBytes } = event
-  return html`<div class="head"><div class="bar"><h1 class="mono">${show(type, 128)}</h1>${state(outcome, own(outcome === 'none' ? status : outcome))}${following(visit, story)}</div>
+  return html`<div class="head"><div class="bar"><h1 class="mono">${show(type, 128)}</h1>${state(outcome, own(outcome === 'none' ? status : outcome))}${following(visit, story, isPart)}</div>
 <div class="bar">${actions(visit, event, handlers)}<a class="btn" href="/console/events/${own(uid)}/bytes" download>Exact bytes, ${own(bytes(sizeBytes))}</a></div></div>`
 }
 

@@ -1,6 +1,6 @@
 import type { EventDetail } from '../../../domain/event-store.ts'
 import { paceOf, type ReplayDetail, type ReplayJob, type SkipReason } from '../../../domain/replay-jobs.ts'
-import { again, live } from '../html/again.ts'
+import { again, live, onceMore } from '../html/again.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { type MarkName, mark, state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
@@ -24,20 +24,25 @@ export function registerReplayPages(routes: ConsoleRoutes, { replays, store }: C
 
   const read = async ({ params: { id = '' } }: Visit) => {
     const job = await replays.show(id)
-    const probe = job.probe?.uid === undefined ? undefined : await store.event(job.probe.uid)
-    return { job, probe }
+    const isOver = job.filter.delivery === 'dead' && !isOpen(job)
+    const [probe, dead] = await Promise.all([
+      job.probe?.uid === undefined ? undefined : store.event(job.probe.uid),
+      isOver ? store.deliveries({ state: 'dead' }, { limit: 1 }) : undefined,
+    ])
+    return { job, probe, isAllDone: dead?.items.length === 0 }
   }
   routes.page('/replays/:id', async (visit) => {
-    const { job, probe } = await read(visit)
+    const seen = await read(visit)
     return {
       section: 'replays',
-      title: `Replay, ${wordOf(job)}`,
-      content: html`${when(visit.query.get('same') === '1', () => SAME)}<div class="sheet" id="replay">${progress(job, probe, visit)}</div>`,
+      title: `Replay, ${wordOf(seen.job)}`,
+      content: html`${when(visit.query.get('same') === '1', () => SAME)}<div class="sheet" id="replay">${progress(seen, visit, NOTHING)}</div>`,
     }
   })
   routes.part('/replays/:id', async (visit) => {
-    const { job, probe } = await read(visit)
-    return progress(job, probe, visit)
+    const seen = await read(visit)
+    const part = { path: partOf(seen.job), into: 'replay', nowMs: visit.nowMs }
+    return progress(seen, visit, onceMore(part, visit.query))
   })
 
   routes.form('/replays/:id/cancel', 'replay.cancel', async ({ params: { id = '' } }) => {
@@ -94,24 +99,31 @@ function list(jobs: readonly ReplayJob[], nextCursor: string | undefined, { nowM
 const isOpen = ({ state: now, outcomes }: ReplayDetail): boolean =>
   now === 'running' || outcomes.some(({ pending, failing }) => pending > failing)
 
-function progress(job: ReplayDetail, probe: EventDetail | undefined, visit: Visit): Html {
-  const { id, perSecond, reason, createdAtMs } = job
+interface Seen {
+  readonly job: ReplayDetail
+  readonly probe: EventDetail | undefined
+  /** It is over, and no dead letter is left at all. */
+  readonly isAllDone: boolean
+}
+
+/** `last`: what asks again when it is over. */
+function progress({ job, probe, isAllDone }: Seen, visit: Visit, last: Html): Html {
+  const { perSecond, reason, createdAtMs } = job
   const { nowMs } = visit
   const { perSecond: pace } = paceOf(job, nowMs)
   const isLive = isOpen(job)
-  return html`<div><p class="crumb"><a href="/console/replays">Replays</a></p><div class="head"><div class="bar"><h1>Replay</h1>${stateOf(job)}</div><div class="bar">${when(isLive, () => html`${live('Live')}${asking(id, nowMs)}`)}${cancelForm(job, visit)}</div></div>
-<p>${whatOf(job)}. Asked for ${ago(createdAtMs, nowMs)}${job.by === undefined ? NOTHING : html` by ${show(job.by, 120)}`}.</p></div>
+  return html`<div><p class="crumb"><a href="/console/replays">Replays</a></p><div class="head"><div class="bar"><h1>Replay</h1>${stateOf(job)}</div><div class="bar">${isLive ? html`${live('Live')}${again({ path: partOf(job), into: 'replay', seconds: DELAY_SECONDS, nowMs })}` : last}${cancelForm(job, visit)}</div></div>
+<p>${whatOf(job)}. Asked for ${isLive ? ago(createdAtMs, nowMs) : html`at ${time(createdAtMs, nowMs)}`}${job.by === undefined ? NOTHING : html` by ${show(job.by, 120)}`}.</p></div>
 <section class="card prog" aria-label="Progress"><p class="bar spread"><b>${progressInWords(job, nowMs)}</b><span class="small muted">${own([...(pace === undefined ? [] : [`${pace < 10 ? pace : whole(pace)} a second`]), ...(perSecond === undefined ? [] : [`at most ${whole(perSecond)}`])].join(', '))}</span></p>
 ${progressBar(job)}
 ${probeOf(job, probe, visit)}
 ${reason === undefined ? NOTHING : html`<p class="note">Stopped: ${show(reason, 300)}</p>`}
-${after(job)}</section>
+${after(job, isAllDone)}</section>
 ${outcomes(job)}
 ${facts(job, visit)}`
 }
 
-const asking = (id: string, nowMs: number): Html =>
-  again({ path: `/console/part/replays/${encodeURIComponent(id)}`, into: 'replay', seconds: DELAY_SECONDS, nowMs })
+const partOf = ({ id }: ReplayJob): string => `/console/part/replays/${encodeURIComponent(id)}`
 
 function probeOf({ probe, state: now }: ReplayJob, event: EventDetail | undefined, { nowMs }: Visit): Html {
   if (probe === undefined) return NOTHING
@@ -133,9 +145,10 @@ function probeOf({ probe, state: now }: ReplayJob, event: EventDetail | undefine
 }
 
 /** What there is to do when it is over. */
-function after(job: ReplayDetail): Html {
+function after(job: ReplayDetail, isAllDone: boolean): Html {
   if (job.state === 'running') return NOTHING
   const died = job.outcomes.reduce((sum, { dead }) => sum + dead, 0)
+  if (isAllDone) return html`<p class="small"><a href="/console/dead">No dead letters are left</a></p>`
   const left = job.state === 'done' ? '' : 'The rest was not replayed. '
   const link =
     died > 0 || job.state !== 'done'

@@ -4,20 +4,28 @@ import { csrfField } from '../html/layout.ts'
 import { show } from '../html/show.ts'
 import { capped, duration, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
+import { Recent } from '../recent.ts'
 import type { Visit } from '../routes.ts'
 import { whatOf } from './replay-words.ts'
 
 /** Replays that a page of another section shows at most. */
 const MAX_SHOWN = 3
+/** All who look at once cost one reading. */
+const FRESH_MS = 300
 /** Of so many of the newest the running ones are found: they are the newest, but for some that were cancelled. */
 const LOOKED_AT = 30
 
 export const runningOf = async ({ replays }: Pick<ConsolePorts, 'replays'>): Promise<readonly ReplayJob[]> =>
   (await replays.list({ limit: LOOKED_AT })).items.filter(({ state }) => state === 'running')
 
-export async function runningReplays(ports: Pick<ConsolePorts, 'replays'>, visit: Visit): Promise<readonly Html[]> {
-  const jobs = (await runningOf(ports)).slice(-MAX_SHOWN)
-  return Promise.all(jobs.map(async ({ id }) => card(await ports.replays.show(id), visit)))
+/** Cards of the replays that run now. */
+export function runningReplays(ports: Pick<ConsolePorts, 'replays'>): (visit: Visit) => Promise<readonly Html[]> {
+  const recent = new Recent<readonly ReplayDetail[]>(FRESH_MS, 1)
+  const read = async (): Promise<readonly ReplayDetail[]> => {
+    const jobs = (await runningOf(ports)).slice(-MAX_SHOWN)
+    return Promise.all(jobs.map(({ id }) => ports.replays.show(id)))
+  }
+  return async (visit) => (await recent.of('', read)).map((job) => card(job, visit))
 }
 
 const card = (job: ReplayDetail, visit: Visit): Html => {

@@ -42,7 +42,7 @@ export function registerSuggestions(routes: ConsoleRoutes, ports: ConsolePorts):
     ].filter((each) => each.startsWith(word) || each.slice(each.indexOf(':') + 1).startsWith(word))
   }
 
-  routes.part('/suggest', async ({ query }) => {
+  routes.suggestions('/suggest', async ({ query }) => {
     const text = (query.get('q') ?? '').slice(0, MAX_QUERY)
     const word = /\S*$/.exec(text)?.[0] ?? ''
     const before = text.slice(0, text.length - word.length)
