@@ -12,6 +12,16 @@ export const MAX_DELIVERIES_OF = 512
 /** Waiting deliveries that are counted of one handler. */
 export const MAX_WAITING_COUNTED = 1_000
 
+/** Deliveries of all handlers together that `retrying` reads. */
+export const MAX_RETRYING_READ = 2_000
+
+/** The deliveries of one handler whose last attempt failed, and that wait for another one. */
+export interface Retrying extends CappedCount {
+  readonly handler: string
+  /** When the event of the oldest of them came; undefined: it cannot be read. */
+  readonly oldestReceivedAtMs: number | undefined
+}
+
 /** The deliveries of one handler that are not done. */
 export interface Waiting {
   readonly handler: string
@@ -41,6 +51,24 @@ export interface EventFacets {
   namesWith(field: 'source' | 'type', prefix: string): Promise<readonly string[]>
   /** What waits for each of these handlers (some tens of them), in their order, also if nothing does. */
   waiting(handlers: readonly string[]): Promise<readonly Waiting[]>
+  /** What waits to be tried again, of each handler for which anything does, of the oldest `MAX_RETRYING_READ`. */
+  retrying(): Promise<readonly Retrying[]>
+}
+
+export interface RetryingRow {
+  readonly handler: string
+  readonly n: number
+  readonly receivedAtMs: number | null
+}
+
+export function retryingOf(rows: readonly RetryingRow[]): readonly Retrying[] {
+  const more = rows.reduce((sum, { n }) => sum + n, 0) >= MAX_RETRYING_READ
+  return rows.map(({ handler, n, receivedAtMs }) => ({
+    handler,
+    count: n,
+    more,
+    oldestReceivedAtMs: receivedAtMs ?? undefined,
+  }))
 }
 
 /** Blocked deliveries wait for their turn, and count as pending. They are looked for among so many that are `open` in their order. */

@@ -18,6 +18,8 @@ export const PROBLEMS = [
   'source_silent',
   /** Deliveries that are due wait for their attempt. */
   'backlog',
+  /** Most attempts of a handler fail, and many deliveries wait to be tried again. */
+  'handler_failing',
   /** Deliveries that are not tried again by themselves. */
   'dead_letters',
   /** Calls to a provider fail, and are paused. */

@@ -1,5 +1,6 @@
 import type { DeadCause } from '../domain/dead-letters.ts'
 import type { DriftEntry } from '../domain/drift-store.ts'
+import type { Waiting } from '../domain/event-facets.ts'
 import type { Pause } from '../domain/pause.ts'
 import type { Problem } from '../domain/problem.ts'
 import type { LastReload } from '../domain/reload.ts'
@@ -7,6 +8,7 @@ import type { SourceState } from '../domain/source.ts'
 import type { SourceHealth } from '../domain/source-health.ts'
 import type { Counts, StoreSize } from '../domain/store-health.ts'
 import type { ExpiredTasks } from './expired-tasks.ts'
+import type { FailingHandler } from './handler-problems.ts'
 import type { Numbers } from './numbers.ts'
 
 /** How many hours the numbers in problems cover: events not understood, tasks expired, requests refused, shapes changed. */
@@ -36,6 +38,10 @@ export interface Observed {
   readonly quarantined: ReadonlyMap<string, number>
   /** Of these hours, the tasks that expired, by source. */
   readonly expired: ReadonlyMap<string, ExpiredTasks>
+  /** Those that fail, mostly. */
+  readonly failing: readonly FailingHandler[]
+  /** What waits, of the handlers that are paused, and of the others if there is a backlog. */
+  readonly waiting: ReadonlyMap<string, Waiting>
   /** Handlers that no running worker has. */
   readonly missingHandlers: readonly string[]
   /** Changes of the last `RECENT_HOURS`, the newest first. */

@@ -1,5 +1,6 @@
 import { PROBLEMS, type Problem, SEVERITIES } from '../domain/problem.ts'
 import { type Check, counted, type Observed, sum } from './check.ts'
+import { backlog, handlersFailing, handlersMissing, paused } from './handler-problems.ts'
 import {
   breakersOpen,
   quarantined,
@@ -10,9 +11,6 @@ import {
   tasksStuck,
 } from './source-problems.ts'
 
-/** Deliveries that have been due for longer are a backlog; and a critical one after the longer time. */
-const BACKLOG_MS = 60_000
-const CRITICAL_BACKLOG_MS = 15 * 60_000
 const MIB = 1024 * 1024
 /** Less free space on the disk of the store is low; and critical below the smaller number. */
 const LOW_DISK_BYTES = 1024 * MIB
@@ -91,18 +89,6 @@ const reloadFailed: Check = ({ lastReload: { refused } }) =>
         command: 'holdfast reload',
       })
 
-const paused: Check = ({ pauses }) =>
-  pauses.map(({ kind, name, by, reason, sinceMs }) => ({
-    problem: `${kind}_paused`,
-    severity: 'notice',
-    summary: 'paused: its deliveries wait',
-    count: 1,
-    sinceMs,
-    cause: `by ${by}${reason === undefined ? '' : `: ${reason}`}`,
-    [kind]: name,
-    command: `holdfast ${kind}s resume ${name}`,
-  }))
-
 const draining: Check = ({ isDraining }) =>
   isDraining
     ? [
@@ -115,22 +101,6 @@ const draining: Check = ({ isDraining }) =>
         },
       ]
     : []
-
-const backlog: Check = ({ counts, nowMs }) => {
-  const dueAtMs = counts?.oldestDueAtMs
-  if (counts === undefined || dueAtMs === undefined || nowMs - dueAtMs < BACKLOG_MS) return []
-  const count = Math.max(1, counts.deliveries.pending)
-  return [
-    {
-      problem: 'backlog',
-      severity: nowMs - dueAtMs < CRITICAL_BACKLOG_MS ? 'warning' : 'critical',
-      summary: `${counted(count, 'delivery', 'deliveries')} pending, and some of them due`,
-      count,
-      sinceMs: dueAtMs,
-      command: 'holdfast events list --outcome pending',
-    },
-  ]
-}
 
 /** The causes with most deaths one by one, then all other dead letters. */
 const deadLetters: Check = ({ counts, deadCauses }) => {
@@ -160,15 +130,6 @@ const deadLetters: Check = ({ counts, deadCauses }) => {
   ]
 }
 
-const handlersMissing: Check = ({ missingHandlers }) =>
-  missingHandlers.map((handler) => ({
-    problem: 'handler_missing',
-    severity: 'critical',
-    summary: 'no running worker has this handler; its deliveries wait',
-    count: 1,
-    handler,
-  }))
-
 /** A part whose trouble an operator should see adds its check here. */
 const CHECKS: readonly Check[] = [
   storeFailing,
@@ -180,6 +141,7 @@ const CHECKS: readonly Check[] = [
   refusals,
   sourcesSilent,
   backlog,
+  handlersFailing,
   deadLetters,
   breakersOpen,
   quarantined,

@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts'
 import type { Role } from '../domain/config.ts'
 import type { DeadCauses } from '../domain/dead-letters.ts'
+import type { DeliveryQueue } from '../domain/delivery-queue.ts'
 import type { DriftStore } from '../domain/drift-store.ts'
 import type { EventFacets } from '../domain/event-facets.ts'
 import type { PauseService } from '../domain/pause.ts'
@@ -12,6 +13,7 @@ import type { ReadStatus, RecentNumbers, ServiceStatus } from '../domain/status.
 import type { StoreHealth } from '../domain/store-health.ts'
 import { type Observed, RECENT_HOURS } from './check.ts'
 import { type ExpiredTasks, readExpiredTasks } from './expired-tasks.ts'
+import { readFailing, readWaiting } from './handler-problems.ts'
 import { Numbers } from './numbers.ts'
 import { problemsOf } from './problems.ts'
 import { statRows, timesOf } from './read-stats.ts'
@@ -34,8 +36,9 @@ const MAX_EXPIRED = 50
 export interface StatusParts {
   readonly store: Pick<StoreHealth, 'faults' | 'warnings' | 'counts' | 'size'> &
     Pick<StatStore, 'statRows'> &
-    Pick<DriftStore, 'driftEntries'> & {
-      readonly facets: Pick<EventFacets, 'countByOutcome'>
+    Pick<DriftStore, 'driftEntries'> &
+    Pick<DeliveryQueue, 'deliveries'> & {
+      readonly facets: Pick<EventFacets, 'countByOutcome' | 'retrying' | 'waiting'>
       readonly replicas: { workers(): readonly { readonly handlers: readonly Named[] | undefined }[] } | undefined
     }
   readonly kind: ServiceStatus['store']['kind']
@@ -77,12 +80,16 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
   const { store, clock } = parts
   const nowMs = clock()
   const dayAgoMs = nowMs - (RECENT_HOURS - 1) * STAT_SPANS.hour
-  const [counts, size, drift, deadCauses, sources, day, minutes] = await Promise.all([
-    inTime(store.counts(runningHandlers(parts))),
+  const running = runningHandlers(parts)
+  const pauses = parts.pauses.list()
+  const paused = pauses.flatMap(({ kind, name }) => (kind === 'handler' ? [name] : []))
+  const [counts, size, drift, deadCauses, sources, failing, day, minutes] = await Promise.all([
+    inTime(store.counts(running)),
     inTime(store.size()),
     inTime(store.driftEntries({ sinceMs: nowMs - RECENT_HOURS * STAT_SPANS.hour }, { limit: MAX_DRIFT })),
     inTime(parts.deadCauses()),
     statesOf(parts),
+    inTime(readFailing(store, (handler) => running.includes(handler) && !paused.includes(handler))),
     inTime(numbersBySource(store, 'hour', dayAgoMs, nowMs)),
     inTime(numbersBySource(store, 'minute', nowMs - RATE_MINUTES * STAT_SPANS.minute, nowMs)),
   ])
@@ -98,7 +105,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     retentionWarnings: parts.retentionWarnings(),
     clockOffSeconds: parts.clockOffSeconds(),
     lastReload: parts.lastReload(),
-    pauses: parts.pauses.list(),
+    pauses,
     isDraining: parts.pauses.isDraining,
     counts,
     size,
@@ -108,6 +115,8 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
     recent: day ?? new Map(),
     quarantined: await stillQuarantined(store, day ?? new Map(), startOf('hour', dayAgoMs)),
     expired: await expiredTasks(store, day ?? new Map(), startOf('hour', dayAgoMs), nowMs),
+    failing: failing ?? [],
+    waiting: (await inTime(readWaiting(store, { counts, paused, running, nowMs }))) ?? new Map(),
     missingHandlers: missingHandlers(parts, counts?.unserved),
     drift: drift?.items ?? [],
   }

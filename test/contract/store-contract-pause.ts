@@ -84,6 +84,26 @@ export function describePauses({ store, now, pass }: Fixture): void {
     expect(waiting?.pending.more).toBe(true)
   })
 
+  test('`retrying` tells of each handler how many deliveries have failed and wait for another attempt, and since when the oldest', async () => {
+    expect(await store().facets.retrying()).toEqual([])
+    await append({ receivedAtMs: START_MS - 90, handlers: ['untried'] })
+    await append({ receivedAtMs: START_MS - 70, handlers: ['fails', 'works'] })
+    await append({ receivedAtMs: START_MS - 30, handlers: ['fails', 'works'] })
+    const { work } = await store().claim(
+      claimRequest({
+        handlers: [
+          { name: 'fails', limit: 2 },
+          { name: 'works', limit: 1 },
+        ],
+      }),
+    )
+    const retry = { verdict: 'retry', dueAtMs: now() + 60_000 } as const
+    await store().settle(work.map((each) => settlement(each, each.handler === 'fails' ? retry : {})))
+    expect(await store().facets.retrying()).toEqual([
+      { handler: 'fails', count: 2, more: false, oldestReceivedAtMs: START_MS - 70 },
+    ])
+  })
+
   test('`counts` names the handlers with pending deliveries that are not among those that run', async () => {
     await append({ receivedAtMs: START_MS - 30, handlers: ['renamed', 'runs', 'gone'] })
     expect(await store().counts()).not.toHaveProperty('unserved')

@@ -42,6 +42,8 @@ const well: Observed = {
   recent: new Map([['ai', new Numbers()]]),
   quarantined: new Map([['ai', 0]]),
   expired: new Map(),
+  failing: [],
+  waiting: new Map(),
   missingHandlers: [],
   drift: [],
 }
@@ -58,6 +60,8 @@ const pending = (sinceMs: number) => ({
   deliveries: { ...counts.deliveries, pending: 7 },
   oldestDueAtMs: NOW_MS - sinceMs,
 })
+
+const waits = (count: number, handler = 'bill') => ({ handler, pending: { count, more: false }, dueSinceMs: undefined })
 
 test('a service that is well has no problem', () => {
   expect(problemsOf(well)).toEqual([])
@@ -99,6 +103,14 @@ describe('a problem', () => {
       { pauses: [{ kind: 'handler', name: 'bill', by: 'alice', sinceMs: 5 }] },
       { severity: 'notice', handler: 'bill', cause: 'by alice', command: 'holdfast handlers resume bill' },
     ],
+    [
+      'handler_paused',
+      {
+        pauses: [{ kind: 'handler', name: 'bill', by: 'alice', sinceMs: 5 }],
+        waiting: new Map([['bill', waits(14)]]),
+      },
+      { summary: '14 deliveries wait while it is paused', count: 14, sinceMs: 5 },
+    ],
     ['draining', { isDraining: true }, { severity: 'notice', command: 'holdfast drain --off' }],
     [
       'reload_failed',
@@ -111,6 +123,23 @@ describe('a problem', () => {
       { severity: 'warning', count: 7, sinceMs: NOW_MS - 61_000, command: 'holdfast events list --outcome pending' },
     ],
     ['backlog', { counts: pending(901_000) }, { severity: 'critical' }],
+    [
+      'backlog',
+      { counts: pending(61_000), waiting: new Map([['pdf', { ...waits(33, 'pdf'), dueSinceMs: NOW_MS - 60_000 }]]) },
+      { handler: 'pdf', summary: '33 deliveries wait', count: 33, sinceMs: NOW_MS - 60_000 },
+    ],
+    [
+      'handler_failing',
+      { failing: [{ handler: 'crm', count: 12, more: false, sinceMs: 5, error: 'CRM answered 503' }] },
+      {
+        severity: 'warning',
+        handler: 'crm',
+        summary: 'most attempts fail; 12 deliveries wait to be tried again',
+        count: 12,
+        sinceMs: 5,
+        cause: 'CRM answered 503',
+      },
+    ],
     [
       'dead_letters',
       { counts: { ...counts, deliveries: { ...counts.deliveries, dead: 1 } } },

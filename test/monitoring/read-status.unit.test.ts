@@ -38,7 +38,8 @@ const parts = (overrides: Partial<StatusParts> = {}): StatusParts => ({
       after !== undefined || source !== undefined
         ? []
         : [{ span, atMs: NOW_MS, source: 'ai', writer: 'w', numbers: rowOf({ received: 3, quarantined: 1 }) }],
-    facets: { countByOutcome: async () => outcomes(1) },
+    facets: { countByOutcome: async () => outcomes(1), retrying: async () => [], waiting: async () => [] },
+    deliveries: async () => ({ items: [], nextCursor: undefined }),
     replicas: undefined,
   },
   kind: 'sqlite',
@@ -77,10 +78,34 @@ test('the status has the problems, counts, recent numbers and last event of all 
 
 test('events that a replay has understood since are no problem any more, unless there are too many events to tell', async () => {
   const withCounts = (found: OutcomeCounts) =>
-    createReadStatus(parts({ store: { ...parts().store, facets: { countByOutcome: async () => found } } }))()
+    createReadStatus(
+      parts({ store: { ...parts().store, facets: { ...parts().store.facets, countByOutcome: async () => found } } }),
+    )()
   const named = async (found: OutcomeCounts) => (await withCounts(found)).problems.map(({ problem }) => problem)
   expect(await named(outcomes(0))).toEqual(['dead_letters'])
   expect(await named(outcomes(0, true))).toEqual(['dead_letters', 'events_quarantined'])
+})
+
+test('a handler is failing while most of its newest deliveries fail and ten wait to be tried again, and no longer when the newest succeed', async () => {
+  const delivery = { eventUid: 'e', source: 'ai', type: 't', handler: 'log', attempts: 1, dueAtMs: NOW_MS } as const
+  const failed = { ...delivery, state: 'pending', lastError: 'CRM answered 503' } as const
+  const succeeded = { ...delivery, state: 'succeeded' } as const
+  const named = async (count: number, items: readonly (typeof failed | typeof succeeded)[]) => {
+    const { store } = parts()
+    const facets = {
+      ...store.facets,
+      retrying: async () => [{ handler: 'log', count, more: false, oldestReceivedAtMs: NOW_MS - 60_000 }],
+    }
+    const status = await createReadStatus(
+      parts({ store: { ...store, facets, deliveries: async () => ({ items, nextCursor: undefined }) } }),
+    )()
+    return status.problems.filter(({ problem }) => problem === 'handler_failing')
+  }
+  expect(await named(10, [succeeded, failed, failed])).toMatchObject([
+    { handler: 'log', count: 10, sinceMs: NOW_MS - 60_000, cause: 'CRM answered 503' },
+  ])
+  expect(await named(9, [failed, failed])).toEqual([])
+  expect(await named(40, [succeeded, succeeded, failed])).toEqual([])
 })
 
 test('tasks that expired are a problem that says to the minute when the last one did', async () => {

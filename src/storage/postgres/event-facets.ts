@@ -4,8 +4,10 @@ import {
   type EventFacets,
   MAX_COUNTED,
   MAX_DELIVERIES_OF,
+  MAX_RETRYING_READ,
   MAX_SUGGESTED,
   MAX_WAITING_COUNTED,
+  retryingOf,
   waitingOf,
 } from '../../domain/event-facets.ts'
 import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts'
@@ -75,6 +77,16 @@ const WAITING = {
     ORDER BY h.at`,
 }
 
+const RETRYING = {
+  name: 'retrying',
+  text: `
+    SELECT g.handler, g.n, e.received_at FROM (
+      SELECT handler, count(*)::integer AS n, min(key) AS oldest FROM (
+        SELECT key, handler FROM delivery WHERE state = 'pending' AND attempts > 0 ORDER BY key LIMIT ${MAX_RETRYING_READ}
+      ) AS found GROUP BY handler
+    ) AS g LEFT JOIN event AS e ON e.key = g.oldest / ${MAX_DELIVERIES_PER_EVENT} ORDER BY g.handler`,
+}
+
 type WaitingRow = Readonly<{
   handler: string
   pending: number
@@ -138,6 +150,16 @@ export function createEventFacets(connections: Connections, clock: DatabaseClock
       return rows.map(({ name }) => name)
     }),
 
+    ...createWaiting(connections, clock, operations),
+  }
+}
+
+function createWaiting(
+  connections: Connections,
+  clock: DatabaseClock,
+  operations: Operations,
+): Pick<EventFacets, 'waiting' | 'retrying'> {
+  return {
     waiting: operations.while(async (handlers: readonly string[]) => {
       const rows = await connections.run<WaitingRow>('read', WAITING, [handlers.map(escapeText), clock.givenMs()])
       return rows.map(({ pending, blocked, open, now, due_at: dueAt }, at) =>
@@ -149,6 +171,15 @@ export function createEventFacets(connections: Connections, clock: DatabaseClock
           dueSinceMs: dueAt === null || dueAt > now ? undefined : clock.localMs() + dueAt - now,
         }),
       )
+    }),
+
+    retrying: operations.while(async () => {
+      const rows = await connections.run<{ handler: string; n: number; received_at: number | null }>(
+        'read',
+        RETRYING,
+        [],
+      )
+      return retryingOf(rows.map(({ handler, n, received_at: receivedAtMs }) => ({ handler, n, receivedAtMs })))
     }),
   }
 }

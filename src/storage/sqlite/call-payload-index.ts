@@ -25,6 +25,7 @@ export const callEventFacets = (threads: StoreThreads): EventFacets => ({
   countByOutcome: async (filter) => threads.refusing() ?? threads.reads.call('countByOutcome', filter),
   namesWith: async (field, prefix) => threads.refusing() ?? threads.reads.call('namesWith', field, prefix),
   waiting: async (handlers) => threads.refusing() ?? threads.reads.call('waiting', handlers, threads.clock()),
+  retrying: async () => threads.refusing() ?? threads.reads.call('retrying'),
 })
 
 /** Lists events. A search that has to read many bodies runs in the thread for scans. */

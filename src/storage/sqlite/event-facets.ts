@@ -5,9 +5,12 @@ import {
   countsOfNewest,
   MAX_COUNTED,
   MAX_DELIVERIES_OF,
+  MAX_RETRYING_READ,
   MAX_SUGGESTED,
   MAX_WAITING_COUNTED,
   type OutcomeCounts,
+  type Retrying,
+  retryingOf,
   type Waiting,
   waitingOf,
 } from '../../domain/event-facets.ts'
@@ -54,6 +57,13 @@ const WAITING = `
     )
   ) AS in_order, (${OLDEST} = 0) AS due_shared, (${OLDEST} = 1) AS due_isolated
   FROM json_each(?) AS h ORDER BY h.key`
+const RETRYING = `
+  SELECT handler, n, (SELECT received_at FROM event WHERE event.key = oldest / ${MAX_DELIVERIES_PER_EVENT}) AS received_at FROM (
+    SELECT handler, count(*) AS n, min(key) AS oldest FROM (
+      SELECT key, handler FROM delivery INDEXED BY delivery_failing WHERE state = 'pending' AND attempts > 0
+      ORDER BY key LIMIT ${MAX_RETRYING_READ}
+    ) GROUP BY handler
+  ) ORDER BY handler`
 /** Sources whose types are looked up. */
 const MAX_SOURCES = 256
 
@@ -63,7 +73,6 @@ export function prepareEventFacets(db: DatabaseSync) {
   const sources = db.prepare(`${SOURCES} LIMIT ${MAX_SOURCES}`)
   const types = db.prepare(TYPES)
   const deliveries = db.prepare(DELIVERIES)
-  const waiting = db.prepare(WAITING)
 
   return {
     deliveriesOf(uids: readonly string[]): readonly DeliverySummary[] {
@@ -109,6 +118,15 @@ export function prepareEventFacets(db: DatabaseSync) {
       return names.filter((name) => name.startsWith(prefix)).slice(0, MAX_SUGGESTED)
     },
 
+    ...prepareWaiting(db),
+  }
+}
+
+function prepareWaiting(db: DatabaseSync) {
+  const waiting = db.prepare(WAITING)
+  const retrying = db.prepare(RETRYING)
+
+  return {
     waiting(handlers: readonly string[], nowMs: number): readonly Waiting[] {
       return waiting.all(JSON.stringify(handlers)).map((row) => {
         const due = [row.due_shared, row.due_isolated].filter((ms) => typeof ms === 'number' && ms <= nowMs).map(Number)
@@ -121,6 +139,16 @@ export function prepareEventFacets(db: DatabaseSync) {
           dueSinceMs: due.length === 0 ? undefined : Math.min(...due),
         })
       })
+    },
+
+    retrying(): readonly Retrying[] {
+      return retryingOf(
+        retrying.all().map((row) => ({
+          handler: String(row.handler),
+          n: Number(row.n),
+          receivedAtMs: row.received_at === null ? null : Number(row.received_at),
+        })),
+      )
     },
   }
 }

@@ -12,7 +12,7 @@ import type { AttemptOutcome, DeliverySummary, Settlement, Work } from '../../do
 import type { ClaimRequest, DeliveryFilter, Replay, Replayed } from '../../domain/delivery-queue.ts'
 import type { DriftEntry, DriftFilter, ShapeSave, StoredShape } from '../../domain/drift-store.ts'
 import type { EventSummary, Headers } from '../../domain/event.ts'
-import type { OutcomeCounts, Waiting } from '../../domain/event-facets.ts'
+import type { OutcomeCounts, Retrying, Waiting } from '../../domain/event-facets.ts'
 import type { EventFilter } from '../../domain/event-filter.ts'
 import type { EventDetail, EventForm } from '../../domain/event-store.ts'
 import type { TailPage } from '../../domain/event-tail.ts'
@@ -150,6 +150,7 @@ export interface ReaderOperations {
   countByOutcome(filter: EventFilter): OutcomeCounts
   namesWith(field: 'source' | 'type', prefix: string): readonly string[]
   waiting(handlers: readonly string[], nowMs: number): readonly Waiting[]
+  retrying(): readonly Retrying[]
   indexBatch(): IndexBatch | undefined
   event(uid: string): EventDetail | undefined
   eventForm(uid: string): EventForm | undefined

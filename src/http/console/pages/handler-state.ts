@@ -2,11 +2,12 @@ import { type DeadCause, MAX_COUNTED } from '../../../domain/dead-letters.ts'
 import type { CappedCount, Waiting } from '../../../domain/event-facets.ts'
 import type { HandlerDefinition } from '../../../domain/handler.ts'
 import type { Pause } from '../../../domain/pause.ts'
+import type { Problem } from '../../../domain/problem.ts'
 import type { HandlerDay } from '../../../domain/stats.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import { type MarkName, state, type Tone } from '../html/marks.ts'
 import { show } from '../html/show.ts'
-import { capped, duration, time } from '../html/words.ts'
+import { ago, capped, counted, duration, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime, within } from '../recent.ts'
 
@@ -20,6 +21,8 @@ export interface SeenHandler {
   /** Undefined, as `waiting` and `day`: the store does not tell. */
   readonly causes: readonly DeadCause[] | undefined
   readonly waiting: Waiting | undefined
+  /** Of the status: most of its attempts fail. */
+  readonly failing: Problem | undefined
   readonly day: HandlerDay | undefined
   /** Whether nothing was counted if there is no `day`. */
   readonly isCounted: boolean
@@ -54,8 +57,13 @@ export async function namesOf({
 }
 
 export async function seeHandlers(names: readonly string[], options: ConsolePorts): Promise<readonly SeenHandler[]> {
-  const { handlers, isRunning, pauses, deadCauses, day, waiting: read } = options
-  const [days, dead, waiting] = await Promise.all([inTime(day()), inTime(deadCauses({})), inTime(read(names))])
+  const { handlers, isRunning, pauses, deadCauses, day, status, waiting: read } = options
+  const [days, dead, waiting, known] = await Promise.all([
+    inTime(day()),
+    inTime(deadCauses({})),
+    inTime(read(names)),
+    inTime(status()),
+  ])
   const byName = new Map(handlers().map((handler) => [handler.name, handler]))
   return names.map((name) => ({
     name,
@@ -64,6 +72,7 @@ export async function seeHandlers(names: readonly string[], options: ConsolePort
     pause: pauses.find('handler', name),
     causes: dead?.causes.filter((cause) => cause.handler === name),
     waiting: waiting?.find(({ handler }) => handler === name),
+    failing: known?.problems.find(({ problem, handler }) => problem === 'handler_failing' && handler === name),
     day: days?.handlers.get(name),
     isCounted: days !== undefined,
   }))
@@ -89,9 +98,9 @@ export function handlerFindings(seen: SeenHandler, nowMs: number): readonly [Han
   const [first, ...rest] = [
     ...missing(seen),
     ...paused(seen, nowMs),
+    ...failing(seen, nowMs),
     ...dead(seen),
     ...behind(seen, nowMs),
-    ...failing(seen),
   ]
   return first === undefined ? [steady(seen)] : [first, ...rest]
 }
@@ -172,17 +181,17 @@ function behind({ waiting, pause, isRunning }: SeenHandler, nowMs: number): read
   ]
 }
 
-function failing({ day }: SeenHandler): readonly HandlerFinding[] {
-  const failed = day?.failedHourly.at(-1) ?? 0
-  if (failed === 0) return []
-  const handled = day?.handledHourly.at(-1) ?? 0
-  const share = Math.max(1, Math.round((100 * failed) / (failed + handled)))
+function failing({ failing: problem }: SeenHandler, nowMs: number): readonly HandlerFinding[] {
+  if (problem === undefined) return []
+  const { summary, count, cause, sinceMs } = problem
+  const error = cause === undefined ? NOTHING : html`: <span class="mono">${show(cause, 200)}</span>`
   return [
     {
       mark: 'failing',
+      tone: 'bad',
       word: 'failing',
-      why: own(`${share} % of attempts in this hour`),
-      says: own(`${share} % of its attempts in this hour have failed. They are tried again, as its policy says.`),
+      why: cause === undefined ? own(summary) : show(cause, 120),
+      says: html`Most of its attempts fail${error}. ${own(counted(count, 'delivery', 'deliveries'))} wait to be tried again, as its policy says${sinceMs === undefined ? NOTHING : html`; the oldest came ${ago(sinceMs, nowMs)}`}. Mend what they fail at, and they run by themselves.`,
     },
   ]
 }

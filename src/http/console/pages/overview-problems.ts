@@ -26,6 +26,7 @@ ${fine(status)}
 const TONES: Readonly<Record<Severity, Tone>> = { critical: 'bad', warning: 'warn', notice: 'quiet' }
 const MARKS: Readonly<Partial<Record<ProblemName, MarkName>>> = {
   dead_letters: 'dead',
+  handler_failing: 'failing',
   refusals: 'refused',
   source_silent: 'silent',
   breaker_open: 'open',
@@ -94,7 +95,11 @@ export function mendingOf(of: Pick<Problem, 'problem' | 'source' | 'handler' | '
     case 'handler_paused':
       return { path: ofHandler, words: 'See and resume' }
     case 'backlog':
-      return { path: events('outcome:pending'), words: 'See what waits' }
+      return handler === undefined
+        ? { path: events('outcome:pending'), words: 'See what waits' }
+        : { path: ofHandler, words: 'Look' }
+    case 'handler_failing':
+      return { path: ofHandler, words: 'Look' }
     case 'handler_missing':
       return { path: ofHandler, words: 'See the handler' }
     case 'events_quarantined':
