@@ -32,6 +32,8 @@ export function setupOf(generation: Generation, name: string): SourceSetup {
   return {
     variable,
     steps: provider.setup ?? [],
+    missed: provider.missed,
+    expectEvery: generation.parts.config.sources.find((each) => each.name === name)?.expectEvery ?? 'learned',
     registrations: api === undefined ? 'no_api' : canRegister(source) ? 'ready' : 'not_configured',
     makesSecret: api?.secret !== undefined,
     types: Object.keys(provider.schemas ?? {}),

@@ -217,6 +217,11 @@ export const providerData = Type.Object({
    * for the prefix of the source's variables.
    */
   setup: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 300 }), { maxItems: 8 })),
+  /**
+   * What becomes of webhooks that were refused or did not arrive: whether the provider sends them again by itself, and how a person has
+   * them sent again. One sentence or more, for the console.
+   */
+  missed: Type.Optional(Type.String({ minLength: 1, maxLength: 400 })),
 })
 
 /** A kind of sender, for example Stripe: how its requests are verified and read, and how its API is called. */

@@ -1,6 +1,7 @@
 import type { DedupeMode } from './config.ts'
 import type { CallProvider } from './outbound.ts'
 import type { Provider } from './provider.ts'
+import type { ExpectEvery } from './source-health.ts'
 import type { StuckTasks } from './task-store.ts'
 import type { Verifier } from './verifier.ts'
 
@@ -44,6 +45,10 @@ export interface SourceSetup {
   readonly variable: string
   /** How a person registers its webhook at the provider; empty: the module does not tell. */
   readonly steps: readonly string[]
+  /** What becomes of webhooks that were refused or did not arrive; undefined: the module does not tell. */
+  readonly missed: string | undefined
+  /** After how long without a webhook it counts as silent. */
+  readonly expectEvery: ExpectEvery
   /** Whether Holdfast can register it; `not_configured`: the API's key or URL is missing. */
   readonly registrations: 'no_api' | 'not_configured' | 'ready'
   /** The provider makes a secret with each registration, and shows it once. */

@@ -69,6 +69,8 @@ export interface SourceDay {
   readonly total: StatNumbers
   /** Events in each hour, the last one last. */
   readonly receivedHourly: readonly number[]
+  /** The beginning of the last hour in which requests were refused, by reason. */
+  readonly refusedLastMs: ReadonlyMap<RequestOutcome, number>
 }
 
 /** The last `DAY_HOURS` hours, by source and by handler. A name is missing if nothing was counted of it. */

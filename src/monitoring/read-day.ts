@@ -1,6 +1,7 @@
 import type { Clock } from '../domain/clock.ts'
 import { STAT_SPANS, type StatRow, type StatStore } from '../domain/stat-store.ts'
 import { DAY_HOURS, type DayNumbers, type HandlerDay, type ReadDay, type SourceDay } from '../domain/stats.ts'
+import type { RequestOutcome } from '../domain/telemetry.ts'
 import { HandlerNumbers, writtenHandlers } from './handler-numbers.ts'
 import { Numbers } from './numbers.ts'
 import { statNumbersOf, statRows, timesOf } from './read-stats.ts'
@@ -53,13 +54,17 @@ async function readSources(store: Pick<StatStore, 'statRows'>, period: Period): 
     sources.set(row.source, hours)
     hours[hourOf(row, period)]?.addText(row.numbers)
   }
-  return new Map([...sources].map(([source, hours]) => [source, sourceDay(hours)]))
+  return new Map([...sources].map(([source, hours]) => [source, sourceDay(hours, period.sinceMs)]))
 }
 
-function sourceDay(hours: readonly Numbers[]): SourceDay {
+function sourceDay(hours: readonly Numbers[], firstMs: number): SourceDay {
   const total = new Numbers()
-  for (const hour of hours) total.add(hour)
-  return { total: statNumbersOf(total), receivedHourly: hours.map(({ received }) => received) }
+  const refusedLastMs = new Map<RequestOutcome, number>()
+  for (const [at, hour] of hours.entries()) {
+    total.add(hour)
+    for (const reason of hour.refused.keys()) refusedLastMs.set(reason, firstMs + at * STAT_SPANS.hour)
+  }
+  return { total: statNumbersOf(total), receivedHourly: hours.map(({ received }) => received), refusedLastMs }
 }
 
 interface HandlerSums {

@@ -49,6 +49,8 @@ export default defineProvider({
     'Nothing is registered: each request for a transcript names the URL. Begin transcripts by POST /v1/tasks, which adds it, or send the URL as `webhook_url`.',
     'Without /v1/tasks, send `webhook_auth_header_name` x-webhook-secret too, with the value of SOURCE_<NAME>_SECRET.',
   ],
+  missed:
+    'AssemblyAI does not send again what was refused; what did not arrive, it sends up to 10 times. For tasks that began by POST /v1/tasks the service asks its API.',
   verify: { scheme: 'shared-secret', from: { header: SECRET_HEADER } },
   minKeyBytes: 24,
   event: ({ body }) => {

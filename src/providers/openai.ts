@@ -147,6 +147,7 @@ export default defineProvider({
     'In the settings of the project, open Webhooks and create one with the URL above and the events to send.',
     'OpenAI makes the signing secret (whsec_…): put it into SOURCE_<NAME>_SECRET and reload.',
   ],
+  missed: 'OpenAI sends them again by itself, for up to 72 hours.',
   verify: { ...standardWebhooks, key: 'whsec-or-utf8' },
   event: {
     id: 'header:webhook-id',

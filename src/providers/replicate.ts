@@ -56,6 +56,8 @@ export default defineProvider({
     'Nothing is registered: each prediction names the URL. Begin predictions by POST /v1/tasks, which adds it, or send the URL as `webhook`.',
     'Read the signing secret from GET /v1/webhooks/default/secret of its API, put it into SOURCE_<NAME>_SECRET and reload.',
   ],
+  missed:
+    'Replicate sends only the last event of a prediction again, for about a minute. For tasks that began by POST /v1/tasks the service asks its API.',
   verify: standardWebhooks,
   event: ({ headers, body }) => {
     const status = valueAt(body, 'status')

@@ -58,6 +58,8 @@ export default defineProvider({
     'Choose the events to send.',
     'Stripe makes the signing secret (whsec_…): put it into SOURCE_<NAME>_SECRET and reload.',
   ],
+  missed:
+    'Stripe sends them again by itself, for 3 days in live mode. For 30 days, GET /v1/events?delivery_success=false of its API lists those that were not accepted.',
   verify: {
     scheme: 'hmac',
     algorithm: 'sha256',

@@ -8,6 +8,8 @@ export default defineProvider({
     "In the sender's portal of endpoints, add an endpoint with the URL above and the events to send.",
     'Put its signing secret (whsec_…) into SOURCE_<NAME>_SECRET and reload.',
   ],
+  missed:
+    'Senders that use Svix send them again by themselves, and switch an endpoint off after 5 days of failures: then switch it on again in the portal, which also sends failed ones again.',
   verify: {
     ...standardWebhooks,
     id: ['svix-id', 'webhook-id'],

@@ -10,6 +10,8 @@ const NOT_ASKED: Pick<ConsoleOptions, 'sourceSetup' | 'sample' | 'workersWith'> 
   sourceSetup: () => ({
     variable: 'SOURCE_AI',
     steps: [],
+    missed: undefined,
+    expectEvery: 'learned',
     registrations: 'no_api',
     makesSecret: false,
     types: [],

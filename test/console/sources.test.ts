@@ -19,6 +19,7 @@ const scene = shareScene(
     SOURCE_REPOSITORY_DEDUPE: 'body',
     SOURCE_STRIPE_SECRET: STRIPE_SECRETS.join(','),
     SOURCE_GITHUB_SECRET: GITHUB_SECRET,
+    SOURCE_GITHUB_EXPECT_EVERY: '1h',
     SOURCE_REPLICATE_SECRET: REPLICATE_SECRET,
     SOURCE_SHOP_KEYS: 'order',
     PUBLIC_URL: 'https://hooks.example.com',
@@ -56,6 +57,7 @@ test('a source that has got nothing says so, with its URL and how it is register
   expect(page).toContain('data-copy="https://hooks.example.com/v1/webhooks/github"')
   expect(page).toContain('the value of SOURCE_GITHUB_SECRET')
   expect(page).toContain('No webhook has come yet')
+  expect(page).toMatch(/Expected every<.dt><dd>1 h<.dd><dd class="sub"><code>SOURCE_GITHUB_EXPECT_EVERY/)
 })
 
 test('a source whose requests are refused says since when, why, and how that is mended', async () => {
@@ -72,6 +74,12 @@ test('a source whose requests are refused says since when, why, and how that is 
   expect(page).toContain(`<time datetime="${since}">`)
   expect(page).toContain(`<b>${reason.replaceAll('_', ' ')}</b>`)
   expect(page).toContain('secret first in SOURCE_STRIPE_SECRET')
+  await expect
+    .poll(() => get('/console/sources/stripe'))
+    .toMatch(
+      /signature mismatch<.b>.*?<span class="label">last <.span><time datetime="[^"]*">(\d+ \w+ )?\d\d:\d\d<.time>/s,
+    )
+  expect(page).toContain('Refused requests are not stored. <bdi>Stripe sends them again by itself')
 })
 
 test('a source that is paused says by whom and why, as the API does, and is resumed', async () => {
@@ -184,12 +192,17 @@ test('what is registered at the provider is shown when an operator asks, and reg
   expect(fake.received).toEqual([])
   const path = '/console/sources/ai/registrations'
   expect((await one.get(path)).text).toContain('Nothing is registered there.')
-  expect(await one.send(path)).toMatchObject({ status: 303, headers: { location: path } })
+  expect(decoded((await one.get(path)).text)).toContain('name="events" required value="*"')
+  const made = await one.send(path, { events: 'completion.finished, task.*' })
+  expect(made).toMatchObject({ status: 303, headers: { location: `${path}?registered=${fake.hooks[0]?.id}` } })
   expect(fake.hooks).toMatchObject([
     { url: 'https://hooks.example.com/v1/webhooks/ai', active: true, secret: AI_SECRET },
   ])
   const [hook] = fake.hooks
-  const page = decoded((await one.get(path)).text)
+  expect(hook?.events).toContain('completion.finished')
+  expect(hook?.events).not.toContain('batch.completed')
+  const page = decoded((await one.get(String(made.headers.location))).text)
+  expect(page).toContain(`Registered as <bdi>${hook?.id}</bdi>`)
   expect(page).toContain('<b>this source</b>')
   expect(page).not.toContain(AI_SECRET)
   await one.send(`${path}/active`, { id: hook?.id ?? '', active: 'off' })
@@ -200,7 +213,7 @@ test('what is registered at the provider is shown when an operator asks, and reg
   expect(items.map(({ action, target }: Record<string, string>) => `${action} ${target}`)).toEqual([
     `registration.delete ai/${hook?.id}`,
     `registration.update ai/${hook?.id} active=false`,
-    `registration.create ai/${hook?.id}`,
+    `registration.create ai/${hook?.id} events=completion.finished,task.*`,
   ])
 })
 

@@ -63,6 +63,8 @@ export default defineProvider({
     'Content type: application/json. Secret: the value of SOURCE_<NAME>_SECRET.',
     'Choose the events to send. GitHub sends a ping at once.',
   ],
+  missed:
+    'GitHub does not send them again by itself. For 3 days a person can: open Settings, Webhooks, this webhook, Recent Deliveries, and redeliver each.',
   verify: {
     scheme: 'hmac',
     algorithm: 'sha256',

@@ -63,7 +63,8 @@ function localTimes(place) {
     time.dataset.local = ''
     const milliseconds = /\.\d{3}$/.exec(time.textContent)?.[0] ?? ''
     const isToday = at.toDateString() === new Date().toDateString()
-    const clock = `${at.toLocaleTimeString('en-GB')}${milliseconds}`
+    const isMinute = /(^| )\d\d:\d\d$/.test(time.textContent)
+    const clock = `${at.toLocaleTimeString('en-GB', isMinute ? { timeStyle: 'short' } : {})}${milliseconds}`
     time.textContent = isToday
       ? clock
       : `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${clock}`

@@ -48,9 +48,9 @@ function inTwo(ms: number, large: number, largeName: string, small: number, smal
 const isoOf = (ms: number): string => new Date(ms).toISOString()
 
 /** A moment in UTC: the time alone if it is of today, else with its date. */
-export function time(ms: number, nowMs: number, precision: 'seconds' | 'milliseconds' = 'seconds'): Html {
+export function time(ms: number, nowMs: number, precision: 'minutes' | 'seconds' | 'milliseconds' = 'seconds'): Html {
   const iso = isoOf(ms)
-  const clock = precision === 'seconds' ? iso.slice(11, 19) : iso.slice(11, 23)
+  const clock = iso.slice(11, CLOCK_ENDS[precision])
   const isToday = iso.slice(0, 10) === isoOf(nowMs).slice(0, 10)
   return html`<time datetime="${own(iso)}">${own(isToday ? clock : `${day(ms, nowMs)} ${clock}`)}</time>`
 }
@@ -72,6 +72,8 @@ export function day(ms: number, nowMs: number): string {
   const name = date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' })
   return date.getUTCFullYear() === now.getUTCFullYear() ? name : `${name} ${date.getUTCFullYear()}`
 }
+
+const CLOCK_ENDS = { minutes: 16, seconds: 19, milliseconds: 23 }
 
 /** How long ago, in words, for headlines. */
 export const ago = (ms: number, nowMs: number): Html =>

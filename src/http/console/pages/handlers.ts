@@ -18,6 +18,7 @@ import {
 } from './handler-state.ts'
 import { trend } from './overview-tables.ts'
 import { pathOf, registerPausing } from './pausing.ts'
+import { RELOAD } from './source-state.ts'
 
 const PAGE_SIZE = 30
 /** Handlers that are judged and listed, those first that do not run. */
@@ -101,7 +102,7 @@ function listOf(slice: Slice<SeenHandler>, { nowMs }: Visit): Html {
   })
 }
 
-const EMPTY = html`<div class="card pad stack"><p><b>No handler is registered.</b> Events are stored, and nothing runs. Put a module into the folder that <code>HANDLERS_DIR</code> names, and restart or reload:</p>
+const EMPTY = html`<div class="card pad stack"><p><b>No handler is registered.</b> Events are stored, and nothing runs. Put a module into the folder that <code>HANDLERS_DIR</code> names, and ${RELOAD}:</p>
 <pre class="trace" tabindex="0" role="region" aria-label="A handler">export default (router) =&gt; {
   router.on('invoice.paid', async (event) =&gt; { … })
 }</pre></div>`

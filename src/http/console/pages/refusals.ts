@@ -1,12 +1,22 @@
+import { HOUR_MS } from '../../../domain/clock.ts'
 import type { StatNumbers } from '../../../domain/stats.ts'
 import type { RequestOutcome } from '../../../domain/telemetry.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
+import { show } from '../html/show.ts'
 import { table } from '../html/table.ts'
-import { whole } from '../html/words.ts'
+import { time, whole } from '../html/words.ts'
+import type { ConsolePorts } from '../ports.ts'
+import { inTime } from '../recent.ts'
+import { lastWebhookOf, RELOAD, type SeenSource } from './source-state.ts'
+
+const MINUTE_SECONDS = 60
+const MINUTE_MS = 60_000
 
 interface Refusal {
   readonly means: string
   readonly mend: string
+  /** It takes effect with a reload. */
+  readonly isSetting?: true
 }
 
 const TIME: Refusal = {
@@ -18,7 +28,8 @@ const TIME: Refusal = {
 const REFUSALS: Readonly<Partial<Record<RequestOutcome, Refusal>>> = {
   signature_mismatch: {
     means: 'Signed, but by none of the secrets here; or a proxy has changed the body.',
-    mend: "Put the provider's present secret first in SOURCE_SECRET, the old one after a comma, and reload.",
+    mend: "Put the provider's present secret first in SOURCE_SECRET, the old one after a comma.",
+    isSetting: true,
   },
   timestamp_stale: TIME,
   signature_missing: {
@@ -44,6 +55,7 @@ const REFUSALS: Readonly<Partial<Record<RequestOutcome, Refusal>>> = {
   too_large: {
     means: 'The body is longer than BODY_LIMIT_BYTES.',
     mend: 'Raise BODY_LIMIT_BYTES, and the limit of the proxy.',
+    isSetting: true,
   },
   unsupported_media_type: {
     means: 'Compressed, or of a content type that this provider does not send.',
@@ -66,12 +78,33 @@ const UNKNOWN: Refusal = { means: 'Refused.', mend: 'The log names each.' }
 export const refusedIn = ({ refused }: StatNumbers): number =>
   [...refused.values()].reduce((sum, each) => sum + each, 0)
 
-/**
- * Requests of the last 24 hours that were refused, by reason. `now`: the reason for which requests are refused now, which may not be
- * among the numbers yet.
- */
-export function refusalsOf(total: StatNumbers | undefined, now: RequestOutcome | undefined, variable: string): Html {
-  const refused = new Map<RequestOutcome, number>(total?.refused)
+/** When requests were last refused for each reason, to the minute. What the store does not tell in time is left out. */
+export async function lastRefusals(
+  { source: { name }, day }: SeenSource,
+  { stats }: Pick<ConsolePorts, 'stats'>,
+): Promise<ReadonlyMap<RequestOutcome, number>> {
+  const hours = [...new Set(day?.refusedLastMs.values())]
+  const reports = await inTime(
+    Promise.all(
+      hours.map((sinceMs) => stats({ source: name, sinceMs, untilMs: sinceMs + HOUR_MS, stepSeconds: MINUTE_SECONDS })),
+    ),
+  )
+  const last = new Map<RequestOutcome, number>()
+  for (const { atMs, refused } of (reports ?? []).flatMap(({ points }) => points))
+    for (const reason of refused.keys()) last.set(reason, Math.max(atMs, last.get(reason) ?? 0))
+  return last
+}
+
+/** Nothing is left to do about refusals that were longer ago than this, if webhooks were accepted since. */
+const OVER_MS = 10 * MINUTE_MS
+
+/** Requests of the last 24 hours that were refused, by reason. `lastMs`: as `lastRefusals` says. */
+export function refusalsOf(seen: SeenSource, lastMs: ReadonlyMap<RequestOutcome, number>, nowMs: number): Html {
+  const { day, health, setup } = seen
+  const { variable, missed } = setup
+  // It may not be among the numbers yet.
+  const now = health.refusingReason
+  const refused = new Map<RequestOutcome, number>(day?.total.refused)
   if (now !== undefined && !refused.has(now)) refused.set(now, 0)
   const rows = [...refused].toSorted(([, one], [, other]) => other - one)
   if (rows.length === 0) return NOTHING
@@ -82,6 +115,15 @@ export function refusalsOf(total: StatNumbers | undefined, now: RequestOutcome |
       { title: 'Reason', kind: 'short', cell: ([reason]) => html`<b>${own(reason.replaceAll('_', ' '))}</b>` },
       { title: 'Number', kind: 'number', onPhone: 'end', cell: ([, count]) => own(count === 0 ? '–' : whole(count)) },
       {
+        title: 'Last',
+        kind: 'short',
+        onPhone: 'end',
+        cell: ([reason]) => {
+          const atMs = lastMs.get(reason)
+          return atMs === undefined ? own('–') : html`<span class="label">last </span>${time(atMs, nowMs, 'minutes')}`
+        },
+      },
+      {
         title: 'What it means',
         onPhone: 'wide',
         cell: ([reason]) => own((REFUSALS[reason] ?? UNKNOWN).means),
@@ -89,8 +131,23 @@ export function refusalsOf(total: StatNumbers | undefined, now: RequestOutcome |
       {
         title: 'What to do',
         onPhone: 'wide',
-        cell: ([reason]) => own((REFUSALS[reason] ?? UNKNOWN).mend.replaceAll('SOURCE', variable)),
+        cell: ([reason]) => (isOver(seen, lastMs.get(reason), nowMs) ? OVER : mendingOf(reason, variable)),
       },
     ],
+    foot: html`<div class="foot"><span>Refused requests are not stored. ${missed === undefined ? own('Whether it is sent again depends on the sender: most do that for some hours.') : show(missed, 400)}</span></div>`,
   })}</section>`
+}
+
+const OVER = html`<span class="muted">Nothing: none since, and webhooks were accepted.</span>`
+
+function isOver(seen: SeenSource, lastMs: number | undefined, nowMs: number): boolean {
+  const acceptedAtMs = lastWebhookOf(seen)
+  const isAccepted = lastMs !== undefined && acceptedAtMs !== undefined && acceptedAtMs >= lastMs + MINUTE_MS
+  return isAccepted && seen.health.refusingSinceMs === undefined && nowMs - lastMs >= OVER_MS
+}
+
+function mendingOf(reason: RequestOutcome, variable: string): Html {
+  const { mend, isSetting } = REFUSALS[reason] ?? UNKNOWN
+  const words = own(mend.replaceAll('SOURCE', variable))
+  return isSetting === true ? html`${words} Then ${RELOAD}.` : words
 }

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../../domain/errors.ts'
 import type { Pause } from '../../../domain/pause.ts'
 import type { Problem, ProblemName } from '../../../domain/problem.ts'
-import type { SourceState } from '../../../domain/source.ts'
+import type { SourceSetup, SourceState } from '../../../domain/source.ts'
 import type { SourceHealth } from '../../../domain/source-health.ts'
 import type { SourceDay } from '../../../domain/stats.ts'
 import type { SourceView } from '../../schemas/configuration.ts'
@@ -16,8 +16,7 @@ import type { Visit } from '../routes.ts'
 /** A source as its pages show it. */
 export interface SeenSource {
   readonly source: SourceView
-  /** `SOURCE_<NAME>`. */
-  readonly variable: string
+  readonly setup: SourceSetup
   /** Undefined: the store does not tell. */
   readonly state: SourceState | undefined
   readonly health: SourceHealth
@@ -55,7 +54,7 @@ export async function seeSource(
   const [state, days, known] = await Promise.all([inTime(sourceState(name)), inTime(day()), inTime(status())])
   return {
     source,
-    variable: sourceSetup(name).variable,
+    setup: sourceSetup(name),
     state,
     health: sourceHealth(name),
     pause: pauses.find('source', name),
@@ -87,6 +86,9 @@ export function findingsOf(seen: SeenSource, nowMs: number): readonly [Finding, 
 
 export const sourceStateOf = ({ mark, word, tone }: Finding): Html => state(mark, own(word), tone)
 
+/** Where an operator has the settings read again. */
+export const RELOAD = html`<a href="/console/config">reload</a>`
+
 const since = (ms: number, nowMs: number): Html => html`since ${time(ms, nowMs)} UTC (${own(duration(nowMs - ms))})`
 
 function refused({ health: { refusingSinceMs, refusingReason } }: SeenSource, nowMs: number): readonly Finding[] {
@@ -105,16 +107,25 @@ function refused({ health: { refusingSinceMs, refusingReason } }: SeenSource, no
 function silent(seen: SeenSource, nowMs: number): readonly Finding[] {
   const sinceMs = silentSinceOf(seen)
   if (sinceMs === undefined) return []
-  const { usualGapMs } = seen.health
-  const usual = usualGapMs === undefined ? NOTHING : html`, usually one every ${own(duration(usualGapMs))}`
+  const { expectEvery, variable, missed } = seen.setup
+  const setting = html`<code>${own(variable)}_EXPECT_EVERY</code>`
+  const usual = usually(seen)
+  const expected =
+    typeof expectEvery === 'number'
+      ? html`, although one is expected every ${own(duration(expectEvery))} (${setting})`
+      : usual
   return [
     {
       mark: 'silent',
       word: 'silent',
-      why: html`nothing for ${own(duration(nowMs - sinceMs))}${usual}`,
-      says: html`No webhook has come ${since(sinceMs, nowMs)}${usual}. Look whether the webhook is still registered at the provider and switched on, and whether its URL is the one below. If it is right that none comes, set <code>${own(seen.variable)}_EXPECT_EVERY</code>.`,
+      why: html`nothing for ${own(duration(nowMs - sinceMs))}${typeof expectEvery === 'number' ? html`, expected every ${own(duration(expectEvery))}` : usual}`,
+      says: html`No webhook has come ${since(sinceMs, nowMs)}${expected}. Look whether the webhook is still registered at the provider and switched on, and whether its URL is the one below. If it is right that none comes, ${own(typeof expectEvery === 'number' ? 'raise' : 'set')} ${setting} and ${RELOAD}.${missed === undefined ? NOTHING : html` Webhooks that did not arrive: ${show(missed, 400)}`}`,
     },
   ]
+}
+
+function usually({ health: { usualGapMs } }: SeenSource): Html {
+  return usualGapMs === undefined ? NOTHING : html`, usually one every ${own(duration(usualGapMs))}`
 }
 
 function breaker({ state: now }: SeenSource): readonly Finding[] {
@@ -193,12 +204,11 @@ function arriving(seen: SeenSource, nowMs: number): Finding {
       why: own('nothing has come yet'),
       says: html`No webhook has come yet. Register the URL below at the provider. To see first what your handlers do, send a sample.`,
     }
-  const usual = usualGapMs === undefined ? NOTHING : html`, usually one every ${own(duration(usualGapMs))}`
   const today = seen.day?.total.received ?? (seen.isCounted ? 0 : undefined)
   return {
     mark: 'succeeded',
     word: 'receiving',
     why: usualGapMs === undefined ? NOTHING : html`usually every ${own(duration(usualGapMs))}`,
-    says: html`Webhooks arrive: the last one came ${ago(lastMs, nowMs)}${usual}${own(today === undefined ? '' : `; ${counted(today, 'event')} in 24 hours`)}.`,
+    says: html`Webhooks arrive: the last one came ${ago(lastMs, nowMs)}${usually(seen)}${own(today === undefined ? '' : `; ${counted(today, 'event')} in 24 hours`)}.`,
   }
 }

@@ -1,6 +1,7 @@
 import type { DriftEntry } from '../../../domain/drift-store.ts'
 import type { IndexedPath } from '../../../domain/payload-index.ts'
 import type { SecretUse, SourceSetup } from '../../../domain/source.ts'
+import type { RequestOutcome } from '../../../domain/telemetry.ts'
 import type { SourceView } from '../../schemas/configuration.ts'
 import { live } from '../html/again.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
@@ -13,10 +14,18 @@ import type { ConsolePorts } from '../ports.ts'
 import { inTime } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { pausing, resuming } from './pausing.ts'
-import { refusalsOf, refusedIn } from './refusals.ts'
+import { lastRefusals, refusalsOf, refusedIn } from './refusals.ts'
 import { registrationLink } from './registrations.ts'
 import { sampleForm } from './send-sample.ts'
-import { findingsOf, lastWebhookOf, type SeenSource, seeSource, sourceIn, sourceStateOf } from './source-state.ts'
+import {
+  findingsOf,
+  lastWebhookOf,
+  RELOAD,
+  type SeenSource,
+  seeSource,
+  sourceIn,
+  sourceStateOf,
+} from './source-state.ts'
 
 const DRIFT_SHOWN = 20
 const TYPES_SHOWN = 30
@@ -27,7 +36,7 @@ export function registerSourcePage(routes: ConsoleRoutes, options: ConsolePorts)
     const source = sourceIn(options, visit)
     const { name } = source
     const seen = await seeSource(source, options)
-    const content = arrivalOf(seen, sourceSetup(name), visit)
+    const content = arrivalOf(seen, await lastRefusals(seen, options), visit)
     return {
       seen,
       id: 'arrival',
@@ -64,9 +73,9 @@ ${keysOf(source, paths ?? [])}`,
 }
 
 /** Whether it still arrives, and what came. */
-function arrivalOf(seen: SeenSource, setup: SourceSetup, visit: Visit): Html {
+function arrivalOf(seen: SeenSource, lastRefusedMs: ReadonlyMap<RequestOutcome, number>, visit: Visit): Html {
   const { nowMs } = visit
-  const { day, health, pause } = seen
+  const { day, pause, setup } = seen
   const { name } = seen.source
   const events = `/console/events?q=${encodeURIComponent(`source:${name}`)}`
   const [first, ...rest] = findingsOf(seen, nowMs)
@@ -75,15 +84,30 @@ function arrivalOf(seen: SeenSource, setup: SourceSetup, visit: Visit): Html {
     html`<div><dt>${own(title)}</dt><dd>${value}</dd><dd class="sub">${sub}</dd></div>`
   const number = (count = seen.isCounted ? 0 : undefined): Html => own(count === undefined ? '–' : whole(count))
   return html`<div><p class="crumb"><a href="/console/sources">Sources</a></p><div class="head"><h1>${show(name, 80)}</h1><div class="bar">${live(LIVE)}<a class="btn" href="${own(events)}">Its events</a>${resuming('source', name, pause, visit)}</div></div></div>
-<div class="card pad stack"><p class="says">${sourceStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}</div>
+<div class="card pad stack"><p class="says">${sourceStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}${first.mark === 'silent' ? registrationLink(seen.source, setup, visit, 'go') : NOTHING}</div>
 <dl class="facts card">
 ${fact('Last webhook', lastMs === undefined ? own(seen.state === undefined ? '–' : 'none yet') : ago(lastMs, nowMs), lastMs === undefined ? NOTHING : html`${time(lastMs, nowMs)} UTC`)}
-${fact('Usual gap', own(health.usualGapMs === undefined ? '–' : duration(health.usualGapMs)), own(health.usualGapMs === undefined ? 'not known yet' : 'half are shorter'))}
+${gapOf(seen, fact)}
 ${fact('Stored, 24 h', number(day?.total.received), storedSub(seen))}
 ${fact('Refused, 24 h', number(day && refusedIn(day.total)), own(day !== undefined && refusedIn(day.total) > 0 ? 'reasons below' : ''))}
 ${fact('Acknowledged in', own(day?.total.ack.p50Ms === undefined ? '–' : duration(day.total.ack.p50Ms)), own(day?.total.ack.p99Ms === undefined ? '' : `p99 ${duration(day.total.ack.p99Ms)}`))}
 </dl>
-${refusalsOf(day?.total, health.refusingReason, setup.variable)}`
+${refusalsOf(seen, lastRefusedMs, nowMs)}`
+}
+
+/** How often webhooks usually come, or should by the settings. */
+function gapOf(
+  { health: { usualGapMs }, setup: { expectEvery, variable } }: SeenSource,
+  fact: (title: string, value: Html, sub: Html) => Html,
+): Html {
+  const setting = html`<code>${own(variable)}_EXPECT_EVERY</code>`
+  if (typeof expectEvery === 'number') return fact('Expected every', own(duration(expectEvery)), setting)
+  const usual = usualGapMs === undefined ? 'not known yet' : 'half are shorter'
+  return fact(
+    'Usual gap',
+    own(usualGapMs === undefined ? '–' : duration(usualGapMs)),
+    expectEvery === 'off' ? html`silence is no problem: ${setting}` : own(usual),
+  )
 }
 
 function storedSub({ day, source }: SeenSource): Html {
@@ -123,14 +147,14 @@ function secretsOf(secrets: readonly SecretUse[], { variable }: SourceSetup, now
 function rotation([newest, ...older]: readonly SecretUse[], variable: string): Html {
   const setting = html`<code>${own(variable)}_SECRET</code>`
   if (older.length === 0)
-    return html`To change it without a gap: put the new one first in ${setting}, the old one after a comma, and reload; then change it at the provider.`
+    return html`To change it without a gap: put the new one first in ${setting}, the old one after a comma, and ${RELOAD}; then change it at the provider.`
   const lastNew = newest?.lastVerifiedAtMs
   const lastOld = Math.max(0, ...older.map(({ lastVerifiedAtMs = 0 }) => lastVerifiedAtMs))
   if (lastNew === undefined)
     return html`The newest has verified nothing here yet: change it at the provider, and keep the older one until then.`
   return lastOld > lastNew
     ? html`An older one verified last: the provider still signs by it, so keep it.`
-    : html`The newest verifies. When the older one has verified nothing for some days on any process, take it out of ${setting} and reload.`
+    : html`The newest verifies. When the older one has verified nothing for some days on any process, take it out of ${setting} and ${RELOAD}.`
 }
 
 function connection(seen: SeenSource, setup: SourceSetup, visit: Visit): Html {
@@ -143,8 +167,14 @@ function connection(seen: SeenSource, setup: SourceSetup, visit: Visit): Html {
 ${when(url === undefined, () => html`<p class="warn small">Set <code>PUBLIC_URL</code> to the address at which providers reach this service: then the whole URL stands here, and Holdfast can register it.</p>`)}
 <dl class="kv"><dt>Provider</dt><dd>${show(provider.name, 60)}</dd><dt>Accepts</dt><dd>${types.includes('*') ? own('every type') : html`${types.slice(0, TYPES_SHOWN).map((type, at) => html`${own(at === 0 ? '' : ', ')}<code>${show(type, 80)}</code>`)}${own(types.length > TYPES_SHOWN ? `, and ${types.length - TYPES_SHOWN} more` : '')}`}</dd>${apiOf(seen)}</dl>
 <h3>Register it</h3>
-<ol class="numbered">${steps.map((step) => html`<li>${show(step.replaceAll('SOURCE_<NAME>', setup.variable), 400)}</li>`)}<li>Send an event from there, and see it arrive above.</li></ol>
+<ol class="numbered">${steps.map((step) => html`<li>${stepOf(step.replaceAll('SOURCE_<NAME>', setup.variable))}</li>`)}<li>Send an event from there, and see it arrive above.</li></ol>
 ${registrationLink(source, setup, visit)}</section>`
+}
+
+/** With a link where a step ends in a reload. */
+function stepOf(step: string): Html {
+  const [, before] = /^(.* and )reload\.$/s.exec(step) ?? []
+  return before === undefined ? show(step, 400) : html`${show(before, 400)}${RELOAD}.`
 }
 
 /** The provider's own API, if it is called: for tasks. */

@@ -13,7 +13,7 @@ import { refusedIn } from './refusals.ts'
 import { registerRegistrationPage } from './registrations.ts'
 import { registerSample } from './send-sample.ts'
 import { registerSourcePage } from './source.ts'
-import { findingsOf, lastWebhookOf, type SeenSource, seeSource, sourceStateOf } from './source-state.ts'
+import { findingsOf, lastWebhookOf, RELOAD, type SeenSource, seeSource, sourceStateOf } from './source-state.ts'
 
 const PAGE_SIZE = 30
 
@@ -98,6 +98,6 @@ function listOf(rows: readonly SeenSource[], foot: Html, { nowMs }: Visit): Html
   })
 }
 
-const EMPTY = html`<div class="card pad stack"><p><b>No source is configured.</b> A source is one sender, with a URL and secrets of its own. Name it, give it its secret, and restart or reload:</p>
+const EMPTY = html`<div class="card pad stack"><p><b>No source is configured.</b> A source is one sender, with a URL and secrets of its own. Name it, give it its secret, and ${RELOAD}:</p>
 <pre class="trace" tabindex="0" role="region" aria-label="Settings of a source">SOURCES=stripe
 SOURCE_STRIPE_SECRET=whsec_…</pre></div>`
