@@ -27,11 +27,17 @@ const NAMES: Readonly<Record<string, string>> = {
 const nameOf = (character: string): string =>
   NAMES[character] ?? `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
 
-/** The beginning of a text, which ends between two characters. */
+/** Of the characters of a text, one in so many may be a box, which takes thirty times the room; a short text may have a few. */
+const CHARACTERS_PER_BOX = 4
+const MIN_BOXES = 10
+
+/** The beginning of a text, which ends between two characters, and before there are too many boxes. */
 export function cut(text: string, max: number): string {
-  if (text.length <= max) return text
-  const end = /[\ud800-\udbff]$/.test(text.slice(0, max)) ? max - 1 : max
-  return text.slice(0, end)
+  const end = text.length <= max ? text.length : /[\ud800-\udbff]$/.test(text.slice(0, max)) ? max - 1 : max
+  const beginning = text.slice(0, end)
+  const boxes = Math.max(MIN_BOXES, Math.trunc(max / CHARACTERS_PER_BOX))
+  const tooMany = beginning.matchAll(UNSEEN).drop(boxes).next().value
+  return tooMany === undefined ? beginning : beginning.slice(0, tooMany.index)
 }
 
 /**

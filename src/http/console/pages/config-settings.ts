@@ -6,8 +6,9 @@ import { table } from '../html/table.ts'
 import { ago, bytes, counted, duration } from '../html/words.ts'
 import type { Visit } from '../routes.ts'
 
-/** Sources whose settings a page shows; each has ten. */
-const MAX_SOURCES = 40
+/** Sources whose settings are folded in the page, and sources that it leads to, whose settings it has when they are asked for. */
+const MAX_FOLDED = 5
+const MAX_SOURCES = 200
 
 /** All settings by group, or only those that are set; those of each source folded. */
 export function settingsPart({ settings, needRestart }: Configuration, visit: Visit): Html {
@@ -43,12 +44,28 @@ function sourcesOf(
   needRestart: readonly string[],
   visit: Visit,
 ): Html {
-  const more = sources.size - MAX_SOURCES
-  const listed = [...sources].slice(0, MAX_SOURCES).map(([source, settings]) => {
+  const asked = visit.query.get('source') ?? ''
+  const names = [...sources.keys()].slice(0, MAX_SOURCES)
+  if (sources.has(asked) && !names.includes(asked)) names.push(asked)
+  const listed = names.map((source) => {
+    const settings = sources.get(source) ?? []
     const set = settings.filter(({ from }) => from !== 'default')
-    return html`<details class="fold" id="settings-of-${own(source)}"><summary>Source <b>${show(source, 64)}</b>: ${own(counted(set.length, 'setting'))} set</summary>${tableOf(`Source ${source}`, isOnlySet ? set : settings, needRestart, visit)}</details>`
+    const id = `settings-of-${source}`
+    const title = html`Source <b>${show(source, 64)}</b>: ${own(counted(set.length, 'setting'))} set`
+    if (source !== asked && sources.size > MAX_FOLDED)
+      return html`<p class="fold" id="${own(id)}"><a href="${own(urlOf(source, isOnlySet))}">${title}</a></p>`
+    return html`<details class="fold" id="${own(id)}"${when(source === asked, () => OPEN)}><summary>${title}</summary>${tableOf(`Source ${source}`, isOnlySet ? set : settings, needRestart, visit)}</details>`
   })
+  const more = sources.size - listed.length
   return html`${listed}${more > 0 ? html`<p class="small muted">${own(counted(more, 'source'))} more.</p>` : NOTHING}`
+}
+
+const OPEN = html` open`
+
+/** The page with the settings of a source. */
+const urlOf = (source: string, isOnlySet: boolean): string => {
+  const name = encodeURIComponent(source)
+  return `/console/config?${isOnlySet ? 'only=set&' : ''}source=${name}#settings-of-${name}`
 }
 
 const tableOf = (

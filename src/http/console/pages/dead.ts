@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { DeadCause, DeadCauses } from '../../../domain/dead-letters.ts'
 import { again, live } from '../html/again.ts'
+import { fitting } from '../html/budget.ts'
 import { between, type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { mark } from '../html/marks.ts'
 import { bars } from '../html/plot.ts'
@@ -19,7 +20,9 @@ import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } fro
 import { runningReplays } from './running-replays.ts'
 import { trend } from './trend.ts'
 
+/** Groups of a page, and how many bytes they may take together: the next page begins where there is no more room. */
 const MAX_GROUPS = 30
+const MAX_GROUP_BYTES = 64_000
 const MAX_TABS = 12
 /** How long a page waits until it asks again: while something is to be seen, and otherwise. */
 const BUSY_SECONDS = 1
@@ -97,7 +100,9 @@ const sumOf = (causes: readonly DeadCause[]): { readonly count: number; readonly
 })
 
 function deadLetters(seen: Seen): Html {
-  const { visit, ports, all, causes, shown, from, handler, probed, running } = seen
+  const { visit, ports, all, causes, from, handler, probed, running } = seen
+  const groups = fitting(groupsOf(seen), MAX_GROUP_BYTES)
+  const shown = seen.shown.slice(0, groups.length)
   const { count, more } = sumOf(causes)
   const total = count + (handler === '' ? all.unnamed : 0)
   const of = handler === '' ? NOTHING : html` of ${show(handler, 60)}`
@@ -112,7 +117,7 @@ function deadLetters(seen: Seen): Html {
 ${tabs(seen)}
 ${between(running, NOTHING)}
 ${probed === undefined || isInList ? NOTHING : html`<div class="card pad">${probePanel(probed, undefined, visit)}</div>`}
-${when(shown.length > 0, () => html`<div class="card" id="groups">${shown.map((cause, at) => group(cause, seen.examples?.[at], seen))}${foot(seen)}</div>`)}
+${when(shown.length > 0, () => html`<div class="card" id="groups">${groups}${foot({ ...seen, shown })}</div>`)}
 ${when(all.unnamed > 0 && from === 0, () => html`<p class="small muted">The causes of ${own(whole(all.unnamed))} more are not found out yet. They are in the <a href="/console/dead/list">list</a>.</p>`)}`
 }
 
@@ -158,11 +163,15 @@ function tabs({ all: { causes }, handler }: Seen): Html {
 
 const CURRENT = html` aria-current="page"`
 
+function* groupsOf(seen: Seen): Generator<Html> {
+  for (const [at, cause] of seen.shown.entries()) yield group(cause, seen.examples?.[at], seen)
+}
+
 function foot({ causes, shown, from, handler }: Seen): Html {
-  if (causes.length <= MAX_GROUPS && from === 0) return html`<div class="foot">${own(COMPARED)}</div>`
-  const next = new URLSearchParams({ ...(handler !== '' && { handler }), from: String(from + MAX_GROUPS) })
+  if (causes.length === shown.length && from === 0) return html`<div class="foot">${own(COMPARED)}</div>`
+  const next = new URLSearchParams({ ...(handler !== '' && { handler }), from: String(from + shown.length) })
   const more =
-    from + MAX_GROUPS < causes.length
+    from + shown.length < causes.length
       ? html`<a class="btn" rel="next" href="/console/dead?${own(next.toString())}">More causes</a>`
       : NOTHING
   return html`<div class="foot"><span>${own(`${COMPARED} Causes ${whole(from + 1)} to ${whole(from + shown.length)} of ${whole(causes.length)}, most dead letters first.`)}</span>${more}</div>`

@@ -1,8 +1,10 @@
 import type { DeliverySummary } from '../../../domain/delivery.ts'
 import type { EventSummary } from '../../../domain/event.ts'
+import { MAX_DELIVERIES_OF } from '../../../domain/event-facets.ts'
 import type { EventFilter } from '../../../domain/event-filter.ts'
 import type { EventOutcome } from '../../../domain/outcome.ts'
 import type { SearchPage } from '../../../domain/page.ts'
+import { Budget } from '../html/budget.ts'
 import { between, type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { state } from '../html/marks.ts'
 import { plain, show } from '../html/show.ts'
@@ -11,6 +13,7 @@ import { capped, counted, duration, time } from '../html/words.ts'
 import type { Visit } from '../routes.ts'
 import { frozen, queryOf, type SearchWord } from '../search-words.ts'
 import type { Fewer } from './fewer-words.ts'
+import { countedByState, worstFirst } from './samples.ts'
 import { selectionBar, selectionForm } from './selection-form.ts'
 
 export interface Found {
@@ -35,6 +38,12 @@ export const listUrl = (words: readonly SearchWord[], cursor?: string): string =
   return params.size === 0 ? '/console/events' : `/console/events?${params.toString()}`
 }
 
+/** What the deliveries of one event, and of all in the list, may take; further ones are only counted. */
+const MAX_DELIVERIES = 3
+const MAX_DELIVERIES_BYTES = 16_000
+/** A longer search does not go along with each event of its list. */
+const MAX_QUERY_IN_LINK = 300
+
 export const wordOfOutcome = (outcome: EventOutcome): string => (outcome === 'none' ? 'no handler' : outcome)
 
 /** The part of the page that is fetched again as events come. */
@@ -42,6 +51,7 @@ export function list(found: Found): Html {
   const { page, filter, visit, deliveries } = found
   if (page.items.length === 0) return empty(found)
   const of = Map.groupBy(deliveries, ({ eventUid }) => eventUid)
+  const cell = deliveriesCell(visit.nowMs, deliveries.length === MAX_DELIVERIES_OF)
   return selectionForm(
     visit,
     { q: queryOf(found.words) },
@@ -67,7 +77,7 @@ export function list(found: Found): Html {
           title: 'Deliveries',
           kind: 'cut',
           onPhone: 'wide',
-          cell: (event) => deliveriesOf(event, of.get(event.uid) ?? [], visit.nowMs),
+          cell: (event) => cell(event, of.get(event.uid) ?? []),
         },
         ...(filter.source === undefined ? [SOURCE] : []),
         { title: 'Uid', kind: 'mono', onPhone: 'gone', cell: ({ uid }) => html`…${own(uid.slice(-6))}` },
@@ -97,26 +107,40 @@ function bulk({ words, filter, visit, cursor }: Found): Html {
 
 /** With the search, so that the page of the event leads to the next one. */
 function link({ uid, type }: EventSummary, { words, cursor }: Found): Html {
-  const params = new URLSearchParams({ q: queryOf(words), ...(cursor !== undefined && { cursor }) })
-  return html`<a class="row" href="/console/events/${own(uid)}?${own(params.toString())}" id="l-${own(uid)}">${show(type, 80)}</a>`
+  const params = new URLSearchParams({ q: queryOf(words), ...(cursor !== undefined && { cursor }) }).toString()
+  const search = params.length > MAX_QUERY_IN_LINK ? '' : `?${params}`
+  return html`<a class="row" href="/console/events/${own(uid)}${own(search)}" id="l-${own(uid)}">${show(type, 80)}</a>`
 }
 
-/** What became of it, in a line: an error first. */
-function deliveriesOf({ status, reasons }: EventSummary, deliveries: readonly DeliverySummary[], nowMs: number): Html {
-  if (deliveries.length === 0)
-    return html`<span class="muted">${own(status)}${reasons[0] === undefined ? NOTHING : html`: ${show(reasons[0], 120)}`}</span>`
-  const isFailed = ({ lastError, state: now }: DeliverySummary): boolean =>
-    lastError !== undefined && now !== 'succeeded'
-  const failed = deliveries.filter(isFailed)
-  const pieces = [
-    ...failed.map(
-      (each) =>
-        html`<span class="muted">${show(each.handler, 40)}${own(nextOf(each, nowMs))}:</span> ${show(each.lastError ?? '', 120)}`,
-    ),
-    ...deliveries.filter((each) => !isFailed(each)).map(quiet),
-  ]
-  return between(pieces, html`<span class="muted"> · </span>`)
+/**
+ * What became of each event, in a line: the deliveries that need a person first, and one error. `isCut`: an event may have more deliveries
+ * than are given.
+ */
+function deliveriesCell(nowMs: number, isCut: boolean) {
+  const budget = new Budget(MAX_DELIVERIES_BYTES)
+  const quietly = (text: string): Html => html`<span class="muted">${own(text)}</span>`
+  const counted = (deliveries: readonly DeliverySummary[], more?: string): string =>
+    isCut ? 'and more' : countedByState(deliveries, more)
+  return ({ status, reasons, outcome = 'none' }: EventSummary, deliveries: readonly DeliverySummary[]): Html => {
+    if (deliveries.length === 0 && isCut && outcome !== 'none') return quietly('its page has them')
+    if (deliveries.length === 0)
+      return html`<span class="muted">${own(status)}${reasons[0] === undefined ? NOTHING : html`: ${show(reasons[0], 120)}`}</span>`
+    const inOrder = worstFirst(deliveries)
+    const named = inOrder.slice(0, MAX_DELIVERIES)
+    const rest = inOrder.slice(MAX_DELIVERIES)
+    const pieces = named.map((each, at) => (at === 0 && isFailed(each) ? failed(each, nowMs) : quiet(each)))
+    const all = rest.length === 0 ? pieces : [...pieces, quietly(counted(rest, ' more'))]
+    return (
+      budget.take(between(all, html`<span class="muted"> · </span>`)) ??
+      quietly(isCut ? 'its page has them' : countedByState(inOrder))
+    )
+  }
 }
+
+const isFailed = ({ lastError, state: now }: DeliverySummary): boolean => lastError !== undefined && now !== 'succeeded'
+
+const failed = (delivery: DeliverySummary, nowMs: number): Html =>
+  html`<span class="muted">${show(delivery.handler, 40)}${own(nextOf(delivery, nowMs))}:</span> ${show(delivery.lastError ?? '', 120)}`
 
 function nextOf({ state: now, attempts, dueAtMs }: DeliverySummary, nowMs: number): string {
   if (now !== 'pending') return attempts > 1 ? ` after ${attempts} attempts` : ''
