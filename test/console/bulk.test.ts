@@ -142,6 +142,17 @@ describe('the replay of a group of dead letters', () => {
   })
 })
 
+test('what is pending is due already: its replay is not asked for, and its page says which pause holds it', async () => {
+  await visitor.send('/console/handlers/billing/pause')
+  await scene().send('invoice.paid', { number: 1 })
+  expect((await visitor.get('/console/events?q=outcome%3Apending')).text).not.toContain('Replay all')
+  const page = await visitor.get('/console/replay?q=outcome:pending')
+  expect(page.text).toContain('They are due already')
+  expect(page.text).toContain('href="/console/handlers/billing"')
+  await visitor.send('/console/handlers/billing/resume')
+  await settled(0)
+})
+
 describe('a selection of events', () => {
   test('is replayed once however often the form is sent, and tells which could not be', async () => {
     const [uid = ''] = await die(1)

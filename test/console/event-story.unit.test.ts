@@ -65,9 +65,9 @@ describe('a story', () => {
     ['is paused with its handler', delivery(), [pauseOf('handler', 'billing')], 'it is paused by'],
     ['is paused with its source', delivery(), [pauseOf('source', 'shop')], 'its source is paused by'],
     ['has no handler any more', delivery({ handler: 'gone' }), [], 'no running process has this handler'],
-    ['waits for its turn', delivery({ waitsForTurn: true }), [], 'waits for its turn'],
+    ['waits for its turn', delivery({ waitsForTurn: true }), [], 'waits for an earlier event'],
     ['failed', delivery({ attempts: 2, dueAtMs: NOW_MS + 60_000 }), [], 'failed 2 times and tries again in 1 min'],
-    ['never ran', delivery(), [], 'runs now'],
+    ['never ran', delivery(), [], 'waits for its turn: it runs as soon as there is capacity'],
   ])('says why a delivery does not run that %s', async (_which, waiting, pauses, words) => {
     expect(verdict(await read([waiting], pauses)).toString()).toContain(words)
   })

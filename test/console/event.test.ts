@@ -19,7 +19,7 @@ describe('the page of an event', () => {
       (await operator.get(`/console/events/${uid}`)).text,
     ]
     for (const shown of [read.text, text]) {
-      expect(shown).toContain('<b><bdi>billing</bdi></b> tried 3 times in')
+      expect(shown).toContain('<bdi>billing</bdi></a></b> tried 3 times in')
       expect(shown).toContain('Received from <bdi>127.0.0.1</bdi>')
       expect(shown).toContain('Verified by secret 1 of 1')
       expect(shown).toContain('<bdi>billing</bdi>, attempt 3, failed after')
@@ -33,7 +33,7 @@ describe('the page of an event', () => {
 
     const discarded = await operator.send(`/console/events/${uid}/discard`)
     expect([discarded.status, discarded.headers.location]).toEqual([303, `/console/events/${uid}`])
-    expect((await operator.get(`/console/events/${uid}`)).text).toContain('<b><bdi>billing</bdi></b> is discarded')
+    expect((await operator.get(`/console/events/${uid}`)).text).toContain('<bdi>billing</bdi></a></b> is discarded')
     const { items } = await scene().api('/v1/audit?action=event.discard', {
       headers: { authorization: `Bearer ${OPS_TOKEN}` },
     })
@@ -48,7 +48,7 @@ describe('the page of an event', () => {
     const slowly = 'hx-trigger="load delay:10s, again" hx-target="#story" hx-swap="innerMorph"'
     await expect.poll(async () => (await page(uid)).text.includes(slowly)).toBe(true)
     const { text } = await page(uid)
-    expect(text).toContain('crm-sync</bdi></b> waits: it is paused by <bdi>ana</bdi>')
+    expect(text).toContain('crm-sync</bdi></a></b> waits: it is paused by <bdi>ana</bdi>')
     expect(text).toContain('“<bdi>until &lt;six&gt;</bdi>”')
     await scene().post('/v1/handlers/crm-sync/resume')
   })

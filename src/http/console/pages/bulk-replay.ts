@@ -2,6 +2,7 @@ import type { DeliverySummary } from '../../../domain/delivery.ts'
 import { isHoldfastError } from '../../../domain/errors.ts'
 import type { EventSummary } from '../../../domain/event.ts'
 import { isUid, newUid } from '../../../domain/names.ts'
+import type { Pause } from '../../../domain/pause.ts'
 import type { ReplayFilter, ReplayJob } from '../../../domain/replay-jobs.ts'
 import type { CountLimits, ReplayOrder } from '../../../domain/replay-service.ts'
 import { askedBy, noteChange, noteNoChange } from '../../ops/audit.ts'
@@ -15,7 +16,7 @@ import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Sent, Visit } from '../routes.ts'
 import { isGone, whyGone } from './gone.ts'
 import { askedOf, bulkUrl, filterOf, type Meant, meantBy, originOf, question } from './meant.ts'
-import { cannotRun, rateField, rateOf } from './replay-fields.ts'
+import { cannotRun, due, pausedStep, rateField, rateOf } from './replay-fields.ts'
 import { jobLike } from './replay-words.ts'
 import { deliveriesInWords, type Sample, samples, step } from './samples.ts'
 import { askSelection } from './selection.ts'
@@ -25,6 +26,8 @@ const MAX_COUNTED = 10_000
 const COUNT_MS = 150
 const COUNT_IN_PAYLOADS_MS = 1_000
 const SAMPLES = 3
+/** Pauses of which it is found out whether they hold events of a replay. */
+const MAX_PAUSES = 10
 /** Replays in which one is looked for that does the same. */
 const RECENT_JOBS = 30
 /** Older events may be out of date. */
@@ -37,7 +40,10 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
     const meant = meantBy((name) => visit.query.getAll(name), visit.nowMs)
     if (meant.picked.length > 0)
       return { section: sectionOf(meant), title: 'Replay', content: await askSelection(visit, meant, ports) }
-    const { handler, source } = filterOf(meant)
+    const filter = filterOf(meant)
+    if (filter.outcome === 'pending')
+      return { section: sectionOf(meant), title: 'Replay', content: due(filter, meant, ports) }
+    const { handler, source } = filter
     const gone = whyGone(handler, source, ports)
     const content = gone === undefined ? ask(await preview(meant, ports), visit, ports) : cannotRun(gone, meant, visit)
     return { section: sectionOf(meant), title: 'Replay', content }
@@ -77,13 +83,31 @@ export function registerBulkReplay(routes: ConsoleRoutes, ports: ConsolePorts): 
       jobsLike(filter, ports),
     ])
     const events = sample.slice(0, SAMPLES)
-    const deliveries = await store.facets.deliveriesOf(events.map(({ uid }) => uid))
-    return { meant, filter, count: matched, more, events, deliveries, jobs }
+    const [deliveries, paused] = await Promise.all([
+      store.facets.deliveriesOf(events.map(({ uid }) => uid)),
+      pausesOf(filter, ports),
+    ])
+    return { meant, filter, count: matched, more, events, deliveries, paused, jobs }
   }
 }
 
 const sectionOf = ({ view, cause, picked }: Meant): 'dead' | 'events' | 'replays' =>
   view === 'list' || cause !== undefined ? 'dead' : picked.length > 0 ? 'events' : 'replays'
+
+/** Those for which some of the events would wait, as far as that is found out in time. */
+async function pausesOf(filter: ReplayFilter, { replays, pauses }: ConsolePorts): Promise<readonly Pause[]> {
+  const found = pauses
+    .list()
+    .filter(({ kind, name }) => (filter[kind] ?? name) === name)
+    .slice(0, MAX_PAUSES)
+    .map(async (pause) => {
+      if (filter[pause.kind] !== undefined) return pause
+      const order = { filter: { ...filter, [pause.kind]: pause.name }, all: true, probe: false }
+      const { matched } = await replays.dryRun(order, { matches: 1, ms: COUNT_MS }).catch(() => ({ matched: 0 }))
+      return matched > 0 ? pause : []
+    })
+  return (await Promise.all(found)).flat()
+}
 
 const limitsOf = ({ contains, match }: ReplayFilter): CountLimits => ({
   matches: MAX_COUNTED,
@@ -106,6 +130,7 @@ interface Preview {
   /** The oldest ones. */
   readonly events: readonly EventSummary[]
   readonly deliveries: readonly DeliverySummary[]
+  readonly paused: readonly Pause[]
   /** Recent replays of the same. */
   readonly jobs: readonly ReplayJob[]
 }
@@ -179,21 +204,15 @@ const toField = ({ handlers }: ConsolePorts): Html =>
 
 /** What will happen, and what to think of before. */
 function steps(found: Preview, { nowMs }: Visit, ports: ConsolePorts): Html {
-  const { meant, filter, events, count } = found
-  const { source } = filter
+  const { meant, filter, events, count, paused } = found
   const oldest = Math.min(...events.map(({ receivedAtMs }) => receivedAtMs), nowMs)
-  const handlers = handlersOf(found)
-  const paused = [
-    ...handlers.map((name) => ports.pauses.find('handler', name)),
-    source === undefined ? undefined : ports.pauses.find('source', source),
-  ].filter((each) => each !== undefined)
-  const gone = handlers.filter((name) => isGone(name, ports))
+  const gone = handlersOf(found).filter((name) => isGone(name, ports))
   return html`${runs(filter)}
 ${step('note', html`The oldest goes first, and new events go before them all. What came after ${time(meant.atMs, nowMs)} is left out.`)}
 ${when(count === 0, () => step('note', html`None was found in the time of this page, which did not look at all events. The replay does.`))}
 ${when(Object.keys(filter).length === 1, () => step('warning', html`These are <b>all events</b> of the store: nothing was searched for.`))}
 ${when(nowMs - oldest > STALE_MS, () => step('warning', html`The oldest came ${ago(oldest, nowMs)}, at ${time(oldest, nowMs)}. If a newer event of the same thing has been handled meanwhile, an old one may undo it.`))}
-${paused.map(({ kind, name }) => step('paused', html`The ${own(kind)} <a href="/console/${own(kind)}s/${own(encodeURIComponent(name))}">${show(name, 60)}</a> is paused: what is replayed waits until somebody resumes it.`))}
+${paused.map(pausedStep)}
 ${gone.map((name) => step('warning', html`No running process has the handler <b>${show(name, 60)}</b>: its deliveries are skipped, and stay as they are.`))}`
 }
 

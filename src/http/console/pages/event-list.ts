@@ -100,6 +100,8 @@ const SOURCE: Column<EventSummary> = { title: 'Source', onPhone: 'gone', cell: (
 function bulk({ words, filter, visit, cursor }: Found): Html {
   const q = encodeURIComponent(frozen(words, visit.nowMs))
   const isDead = filter.outcome === 'dead' && filter.contains === undefined && filter.match === undefined
+  if (filter.outcome === 'pending')
+    return selectionBar(html`<span class="muted">They are due already: there is nothing to replay</span>`)
   return selectionBar(
     html`<span class="muted">All that match${own(cursor === undefined ? '' : ', on all pages')}</span> <a class="btn" href="/console/replay?q=${own(q)}" data-key="a">Replay all…</a>${when(isDead, () => html` <a class="btn" href="/console/discard?q=${own(q)}">Discard all…</a>`)}`,
   )

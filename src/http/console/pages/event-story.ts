@@ -31,6 +31,8 @@ export interface Story {
   readonly event: EventDetail
   readonly nowMs: number
   readonly task: Task | undefined
+  /** How many of its deliveries each handler runs at once, where it says so. */
+  readonly atOnce: ReadonlyMap<string, number>
   /** By handler. */
   readonly holds: ReadonlyMap<string, Hold>
   /** The dead letters that died like a dead delivery of this event, by handler. */
@@ -75,7 +77,8 @@ export function storyReader(ports: Ports): (event: EventDetail) => Promise<Story
 
   return async (event) => {
     const [task, causes, replays] = await Promise.all([taskOf(event), causesOf(event), replaysOf(event)])
-    return { event, nowMs: clock(), task, causes, replays, holds: holdsOf(event, ports) }
+    const atOnce = present(ports.handlers().map(({ name, concurrency }) => [name, concurrency]))
+    return { event, nowMs: clock(), task, causes, replays, atOnce, holds: holdsOf(event, ports) }
   }
 }
 

@@ -39,7 +39,7 @@ const rankOf = ({ state }: Delivery): number => RANKS.indexOf(state)
 /** `maxError`: characters of the error; 0: it is left to the times below. */
 function sentence(delivery: Delivery, story: Story, maxError: number): Html {
   const { handler, state, lastError, history } = delivery
-  const name = html`<b>${show(handler, 80)}</b>`
+  const name = html`<b><a href="/console/handlers/${own(encodeURIComponent(handler))}">${show(handler, 80)}</a></b>`
   const why = whyOf(lastError, maxError)
   switch (state) {
     case 'succeeded':
@@ -64,17 +64,23 @@ function tried({ history }: Delivery): Html {
   return html`tried ${own(tries.length === 1 ? 'once' : `${counted(tries.length, 'time')} in ${duration(ms)}`)}`
 }
 
-function waiting({ handler, attempts, dueAtMs, lastError }: Delivery, { holds, nowMs }: Story, maxError: number): Html {
+function waiting(
+  { handler, attempts, dueAtMs, lastError }: Delivery,
+  { holds, atOnce, nowMs }: Story,
+  maxError: number,
+): Html {
   const hold = holds.get(handler)
-  if (hold?.why === 'turn') return html`waits for its turn`
+  if (hold?.why === 'turn') return html`waits for an earlier event with the same order key`
   if (hold?.why === 'gone') return html`waits: no running process has this handler`
   if (hold?.why === 'paused') {
     const { kind, by, sinceMs } = hold.pause
     return html`waits: ${own(kind === 'handler' ? 'it' : 'its source')} is paused by ${show(by, 60)} since ${time(sinceMs, nowMs)}`
   }
   const inMs = dueAtMs - nowMs
-  const next = inMs > 0 ? `in ${duration(inMs)}` : 'now'
-  if (attempts === 0) return html`runs ${own(next)}`
+  const many = atOnce.get(handler)
+  const now = `as soon as there is capacity${many === undefined ? '' : `, ${many} at once`}`
+  const next = inMs > 0 ? `in ${duration(inMs)}` : now
+  if (attempts === 0) return html`${own(inMs > 0 ? 'runs' : 'waits for its turn: it runs')} ${own(next)}`
   const why = whyOf(lastError, maxError)
   return html`failed ${own(attempts === 1 ? 'once' : counted(attempts, 'time'))} and tries again ${own(next)}${why}`
 }

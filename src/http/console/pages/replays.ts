@@ -170,7 +170,7 @@ function outcomes({ outcomes: all }: ReplayDetail): Html {
 }
 
 const SKIPS: Readonly<Record<SkipReason, string>> = {
-  nothing_to_run: 'had nothing left to run',
+  nothing_to_run: 'were due or running already, or had nothing left to run',
   not_wanted: 'no handler wants now',
   not_accepted: 'are quarantined or in conflict',
   source_removed: 'are of a source that is not configured any more',

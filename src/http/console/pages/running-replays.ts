@@ -43,6 +43,7 @@ export function progressInWords(job: ReplayDetail, nowMs: number): Html {
     [
       `${whole(replayed + skipped)} of ${capped({ count: matched, more: matchedMore === true })}`,
       `${whole(sum('succeeded'))} succeeded`,
+      ...(skipped > 0 ? [`${whole(skipped)} skipped`] : []),
       ...(again > 0 ? [`${whole(again)} failed again`] : []),
       ...(leftMs === undefined ? [] : [`about ${duration(leftMs)} left`]),
     ].join(' · '),
