@@ -78,6 +78,8 @@ const REPLACED: readonly (readonly [pattern: RegExp, by: string])[] = [
 const NUMBER =
   /((?:status(?: code)?|http(?:\/[\d.]+)?|answered|responded|returned|exit(?:ed)?(?: with)? code|code)[ :=]{1,3})?[-+]?\d(?:[\d.,]*\d)?/gi
 const MAX_KEPT_LENGTH = 3
+/** All that may stand in a signature for what was taken out. */
+export const MARKS: readonly string[] = [...new Set([...REPLACED.map(([, by]) => by.replaceAll(/[()]/g, '')), '<n>'])]
 /** Escape sequences of a terminal, which test and build tools put into their errors. */
 const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*[A-Za-z]`, 'g')
 const CONSTANT = /^[A-Z][A-Z_]*(?:\d?[A-Z_]*)$/

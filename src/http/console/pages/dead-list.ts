@@ -9,6 +9,7 @@ import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { views } from './dead-views.ts'
 import { type Asked, bulkUrl } from './meant.ts'
 import { selectionBar, selectionForm } from './selection-form.ts'
+import { signatureShown } from './signature.ts'
 
 const PAGE_SIZE = 30
 const FILTERS = ['handler', 'source', 'cause'] as const
@@ -40,9 +41,7 @@ function list(filter: Filter, page: ListPage<DeliverySummary>, signature: string
   const of = [
     ...(handler === undefined ? [] : [html`handler <b>${show(handler, 60)}</b>`]),
     ...(source === undefined ? [] : [html`source <b>${show(source, 60)}</b>`]),
-    ...(signature === undefined
-      ? []
-      : [html`<code>${show(signature.replaceAll(/<([a-z]{1,12})>/g, '…'), 200)}</code>`]),
+    ...(signature === undefined ? [] : [html`<code>${signatureShown(signature)}</code>`]),
   ]
   return html`<div><p class="crumb"><a href="${own(group)}">Dead letters by cause</a></p><div class="head"><h1>Dead letters, one by one</h1>${views(handler ?? '', 'list')}</div><p class="meta">${of.map((each) => html`<span>${each}</span>`)}${when(of.length > 0, () => html`<a href="/console/dead/list">all dead letters</a>`)}</p></div>
 ${page.items.length === 0 ? html`<div class="card pad"><p>Nothing is dead ${own(of.length === 0 ? 'now' : 'of this any more')}.</p></div>` : rows(filter, page, visit)}`

@@ -18,6 +18,7 @@ import { whyGone } from './gone.ts'
 import { bulkUrl } from './meant.ts'
 import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
 import { runningReplays } from './running-replays.ts'
+import { signatureShown } from './signature.ts'
 import { trend } from './trend.ts'
 
 /** Groups of a page, and how many bytes they may take together: the next page begins where there is no more room. */
@@ -192,7 +193,7 @@ function group(cause: DeadCause, example: string | undefined, { visit, probed, p
   const mine = probed !== undefined && isOf(probed, cause) ? probed : undefined
   const isProven = mine?.state === 'succeeded'
   const n = capped({ count, more: isCapped })
-  return html`<article class="group" id="g-${own(title)}" aria-labelledby="${own(title)}"><div><h2 id="${own(title)}"><a class="row" href="/console/dead/list?${own(list.toString())}">${error(signature)}</a></h2>
+  return html`<article class="group" id="g-${own(title)}" aria-labelledby="${own(title)}"><div><h2 id="${own(title)}"><a class="row" href="/console/dead/list?${own(list.toString())}">${signatureShown(signature)}</a></h2>
 <p class="meta"><span>handler <b>${show(handler, 60)}</b></span><span>source <b>${show(source, 60)}</b></span><span>first <b>${time(firstAtMs, nowMs)}</b></span><span>last <b>${time(lastAtMs, nowMs)}</b></span>${at === undefined ? NOTHING : html`<span>at <b class="mono">${show(at, 120)}</b></span>`}<span>${own(words)}</span></p></div>
 <div class="side">${bars(hourly, words)}<p class="count">${own(n)}<span class="hide"> dead letters</span></p></div>
 ${mine === undefined ? NOTHING : probePanel(mine, n, visit)}
@@ -215,7 +216,3 @@ function actions(cause: DeadCause, isProven: boolean, only: string, ports: Conso
       html`${when(!isProven, () => html`${probeForm(cause, only, count === 1, visit)}${when(count > 1, () => html`<a class="btn" href="${own(bulkUrl('replay', meant))}">Replay all ${own(n)}…</a>`)}`)}${discard}`,
   )}`
 }
-
-/** A signature, with what was taken out marked. */
-export const error = (signature: string): Html =>
-  html`${signature.split(/(<[a-z]{1,12}>)/).map((part, at) => (at % 2 === 1 ? html`<span class="gone">${own(part.slice(1, -1))}</span>` : show(part, 400)))}`

@@ -10,6 +10,7 @@ import { show } from '../html/show.ts'
 import { ago, capped, counted, duration, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime, within } from '../recent.ts'
+import { briefSignature } from './signature.ts'
 
 /** A handler as its pages show it. */
 export interface SeenHandler {
@@ -152,14 +153,11 @@ function dead(seen: SeenHandler): readonly HandlerFinding[] {
     {
       mark: 'dead',
       word: 'dead',
-      why: show(withoutMarks(worst.signature), 120),
+      why: show(briefSignature(worst.signature), 120),
       says: html`${own(capped(all))} of its deliveries ${own(all.count === 1 ? 'is' : 'are')} dead, of ${own(kinds)}, and not tried again by themselves. Mend the cause below, try one, then replay the rest.`,
     },
   ]
 }
-
-/** What was taken out of an error, to compare it, is only in the way here. */
-const withoutMarks = (signature: string): string => signature.replaceAll(/<[a-z]{1,12}>/g, '…')
 
 function behind({ waiting, pause, isRunning }: SeenHandler, nowMs: number): readonly HandlerFinding[] {
   const sinceMs = waiting?.dueSinceMs

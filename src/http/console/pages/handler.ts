@@ -16,6 +16,7 @@ import { inTime } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { handlerFindings, handlerStateOf, namesOf, type SeenHandler, seeHandlers } from './handler-state.ts'
 import { pathOf, pausing, resuming } from './pausing.ts'
+import { signatureShown } from './signature.ts'
 
 const CAUSES_SHOWN = 10
 const FAILURES_SHOWN = 8
@@ -96,7 +97,7 @@ function causesOf(handler: string, causes: readonly DeadCause[], nowMs: number):
           title: 'Cause',
           kind: 'cut',
           onPhone: 'wide',
-          cell: ({ signature }) => html`<a class="row mono" href="${own(url)}">${show(signature, 300)}</a>`,
+          cell: ({ signature }) => html`<a class="row mono" href="${own(url)}">${signatureShown(signature)}</a>`,
         },
         {
           title: 'At',

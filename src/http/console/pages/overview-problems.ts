@@ -6,6 +6,7 @@ import { show } from '../html/show.ts'
 import { ago, bytes, counted, duration, time } from '../html/words.ts'
 import { quoted } from '../search-words.ts'
 import { idOf } from './dead.ts'
+import { briefSignature } from './signature.ts'
 
 const MAX_SHOWN = 20
 
@@ -48,7 +49,7 @@ function problemOf(problem: Problem, isFirst: boolean, nowMs: number): Html {
       ? []
       : [
           show(
-            name === 'dead_letters' ? withoutMarks(cause) : name === 'refusals' ? cause.replaceAll('_', ' ') : cause,
+            name === 'dead_letters' ? briefSignature(cause) : name === 'refusals' ? cause.replaceAll('_', ' ') : cause,
             200,
           ),
         ]),
@@ -60,9 +61,6 @@ function problemOf(problem: Problem, isFirst: boolean, nowMs: number): Html {
 <p>${details.map((each, at) => (at === 0 ? each : html` · ${each}`))}</p></div>
 <a class="btn${own(isFirst && severity !== 'notice' ? ' go' : '')}" href="${own(path)}">${own(words)}</a></li>`
 }
-
-/** What was taken out of an error, to compare it, is only in the way here. */
-const withoutMarks = (signature: string): string => signature.replaceAll(/<[a-z]{1,12}>/g, '…')
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 
