@@ -163,6 +163,7 @@ export class Reloader {
   #noted(result: ReloadResult): ReloadResult {
     const nowMs = this.#options.service.clock()
     if (result.ok) this.#last = { ok: true, succeededAtMs: nowMs, changes: result.changes }
+    else if (result.isAway === true) this.#last = { ...this.#last, ok: false, awayAtMs: nowMs }
     else if (result.isStopping !== true)
       this.#last = {
         ...this.#last,
@@ -178,7 +179,7 @@ export class Reloader {
       await this.#options.service.routed.replaceOwn(handlers, route)
       return []
     } catch (error) {
-      return [`the other replicas could not be told of the handlers: ${messageOf(error)}`]
+      return [`the database, which knows the handlers of all replicas, is away: ${messageOf(error)}`]
     }
   }
 

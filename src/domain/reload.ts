@@ -49,6 +49,8 @@ export interface LastReload {
   readonly succeededAtMs: number
   /** What that reload has changed; undefined: it was the start. */
   readonly changes?: ReloadChanges
+  /** When it was not done because the database was away: nothing is to be mended but that. */
+  readonly awayAtMs?: number
   /** Why it was refused, and since when all were. */
   readonly refused?: { readonly faults: readonly string[]; readonly sinceMs: number }
 }

@@ -90,6 +90,15 @@ export interface SecretUse {
 export const BREAKER_STATES = ['closed', 'open', 'half_open'] as const
 export type BreakerState = (typeof BREAKER_STATES)[number]
 
+/** A provider whose API fails. */
+export interface ProviderOutage {
+  readonly sinceMs: number
+  /** How the last call failed, in Holdfast's words. */
+  readonly cause: string
+  /** In how long one call is tried; 0: as soon as a task is due. */
+  readonly retryInMs: number
+}
+
 /** The state of a source for operators. */
 export interface SourceState {
   readonly lastWebhookAtMs: number | undefined
@@ -97,6 +106,8 @@ export interface SourceState {
   readonly recovered: number
   /** The circuit breaker of the calls to its provider; null: the provider cannot be called. */
   readonly breaker: BreakerState | null
+  /** Why the breaker is not closed; undefined: it is closed, or there is none. */
+  readonly outage?: ProviderOutage | undefined
   /** Since when no webhook has arrived and polls alone have ended its tasks; undefined: its webhooks arrive. */
   readonly silentSinceMs: number | undefined
   /** Tasks that should have been over an hour ago, and whose polls fail. */

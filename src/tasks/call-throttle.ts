@@ -39,6 +39,9 @@ export class CallThrottle {
 
   state = (): BreakerState => this.#breaker.state()
 
+  /** As the circuit breaker says. */
+  failing = (): ReturnType<CircuitBreaker['failing']> => this.#breaker.failing()
+
   /** How many of `count` calls may be made now. */
   allowed(count: number): number {
     return this.#isPaused() ? 0 : this.#breaker.allowed(Math.min(count, this.#limiter.available()))

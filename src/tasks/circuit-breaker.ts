@@ -27,6 +27,7 @@ export class CircuitBreaker {
   readonly #monotonicMs: () => number
   #reopensAtMs = Number.NEGATIVE_INFINITY
   #probes = 0
+  #lastError: CallError | undefined
 
   constructor(monotonicMs: () => number, pauseMs: number, onChange: (state: BreakerState) => void) {
     this.#monotonicMs = monotonicMs
@@ -53,6 +54,13 @@ export class CircuitBreaker {
     return this.#policy.state === CircuitState.HalfOpen ? 'half_open' : 'open'
   }
 
+  /** How the last call failed, and in how long one may be tried; undefined: the circuit is closed. */
+  failing(): { readonly cause: string; readonly retryInMs: number } | undefined {
+    if (this.state() === 'closed') return undefined
+    const retryInMs = Math.max(0, this.#reopensAtMs - this.#monotonicMs())
+    return { cause: this.#lastError?.error ?? 'it does not answer', retryInMs }
+  }
+
   /** How many of `count` calls may be made now. */
   allowed(count: number): number {
     if (this.state() === 'closed') return count
@@ -64,7 +72,11 @@ export class CircuitBreaker {
     if (this.allowed(1) === 0) return undefined
     const isProbe = this.state() === 'open'
     try {
-      const made = await this.#policy.execute(call)
+      const made = await this.#policy.execute(async () => {
+        const answered = await call()
+        this.#lastError = answered.error ?? this.#lastError
+        return answered
+      })
       if (isProbe) this.#probed(made.error)
       return made
     } catch (error) {

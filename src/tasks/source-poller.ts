@@ -3,7 +3,7 @@ import type { Clock } from '../domain/clock.ts'
 import { messageOf } from '../domain/errors.ts'
 import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
 import type { CallProvider } from '../domain/outbound.ts'
-import type { BreakerState, ConnectedSource } from '../domain/source.ts'
+import type { BreakerState, ConnectedSource, ProviderOutage } from '../domain/source.ts'
 import type { LeasedTask } from '../domain/task.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
@@ -59,6 +59,7 @@ export class SourcePoller {
   #isFinishing = false
   readonly #inFlight = new Set<Promise<unknown>>()
   #passing: Promise<void> | undefined
+  #failingSinceMs = 0
   /** How many of the next claimed tasks are to be tasks whose last poll failed. */
   #failedPlaces = 0
   /** The store cannot be reached, and this was logged. */
@@ -78,6 +79,7 @@ export class SourcePoller {
       monotonicMs,
       stopping: this.#stopping.signal,
       onChange: (state) => {
+        this.#failingSinceMs = state === 'open' ? options.clock() : 0
         if (state === 'open') log.warn({ source: name, pause_ms: breakerPauseMs }, 'the provider fails: polls pause')
         if (state === 'closed') log.info({ source: name }, 'the provider answers again: polls go on')
       },
@@ -86,6 +88,11 @@ export class SourcePoller {
 
   /** Null: the provider cannot be called for tasks. */
   breaker = (): BreakerState | null => (callableApi(this.#source) === undefined ? null : this.#throttle.state())
+
+  outage(): ProviderOutage | undefined {
+    const failing = this.breaker() === null ? undefined : this.#throttle.failing()
+    return failing && { ...failing, sinceMs: this.#failingSinceMs }
+  }
 
   /** How long a poll that begins now would wait for the rate limit. */
   waitMs = (): number => this.#throttle.waitMs()

@@ -74,6 +74,7 @@ export function createTasks(options: TasksOptions): Tasks {
         lastWebhookAtMs: silence.lastWebhookAtMs(source) ?? lastWebhookAtMs,
         recovered,
         breaker: breakerOf(source),
+        outage: poller.bySource.get(source)?.outage(),
         silentSinceMs,
         stuck,
       }

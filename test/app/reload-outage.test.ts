@@ -16,11 +16,15 @@ test('a reload while the database is away changes nothing, and is no fault of th
   const { code, err } = await run(['reload'], service.environment)
   expect({ code, err }).toEqual({
     code: 1,
-    err: expect.stringMatching(/^holdfast reload: Not available now.*\n {2}- the other replicas could not be told/),
+    err: expect.stringMatching(/^holdfast reload: Not available now.*\n {2}- the database, .*, is away: /),
   })
+  const page = async () => (await fetch(`${service.opsUrl}/console/config`)).text()
+  expect(await page()).toMatch(/<b>Not reloaded<.b> at .* UTC: the database was away/)
+  expect(await page()).not.toContain('the last reload was refused')
   await relay.resume()
   await eventually(
     () => run(['reload'], service.environment),
     (reloaded) => reloaded.code === 0 && reloaded.out.includes('RETENTION_DAYS'),
   )
+  expect(await page()).not.toContain('Not reloaded')
 })

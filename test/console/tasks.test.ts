@@ -39,6 +39,7 @@ test('tasks are listed, the stale ones first, filtered by the URL, asked about, 
   expect(read(ended.text)).toMatch(/It ended after .*: completed, as a poll told\./)
   expect(read(ended.text)).toMatch(/the answer to a poll, accepted; it ended the task/)
   expect(ended.text).not.toContain('load delay:')
+  expect(read((await get('/console/tasks?status=completed')).text)).toContain('ended by poll')
   expect(await send('/console/tasks/ai/gen_stale/cancel')).toMatchObject({ status: 303 })
   expect(await send('/console/tasks/ai/gen_stale/cancel')).toMatchObject({ status: 303 })
   expect(await send('/console/tasks/ai/gen_patient/cancel')).toMatchObject({ status: 409 })

@@ -38,7 +38,10 @@ test('calls to a provider that is down fall to a trickle, and all its tasks end 
   // Those in a row that open it, and what was under way beside them.
   expect(asked).toBeLessThan(30)
   expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('open')
-  expect((await tasks.stateOf('ai')).breaker).toBe('open')
+  const { breaker, outage } = await tasks.stateOf('ai')
+  expect(breaker).toBe('open')
+  expect(outage).toMatchObject({ sinceMs: nowMs, cause: expect.stringContaining('The connection broke') })
+  expect(outage?.retryInMs).toBeLessThanOrEqual(PAUSE_MS)
 
   asked = 0
   for (let second = 0; second < 60; second++) {
@@ -57,6 +60,7 @@ test('calls to a provider that is down fall to a trickle, and all its tasks end 
   const ended = await Promise.all(ids.map((id) => store.task('ai', id)))
   expect(ended.filter((task) => task?.status === 'completed')).toHaveLength(TASKS)
   expect(tasks.poller.bySource.get('ai')?.breaker()).toBe('closed')
+  expect((await tasks.stateOf('ai')).outage).toBeUndefined()
   const told = logs.map(({ msg }) => String(msg)).filter((msg) => msg.startsWith('the provider'))
   expect(new Set(told)).toEqual(new Set(['the provider fails: polls pause', 'the provider answers again: polls go on']))
 })

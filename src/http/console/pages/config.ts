@@ -62,9 +62,10 @@ ${settingsPart(configuration, visit)}`
 
 /** The last reload, and what it left for a restart. */
 function reloadPart({ lastReload, needRestart, warnings }: Configuration, { nowMs }: Visit): Html {
-  const { succeededAtMs, changes, refused } = lastReload
+  const { succeededAtMs, changes, refused, awayAtMs } = lastReload
   return html`<section class="card pad stack" id="reload" aria-label="Last reload">
 <p>${refused === undefined ? state('succeeded', own('in force')) : state('warning', own('the last reload was refused'))} Settings and the code of all modules were read ${own(changes === undefined ? 'at the start' : 'again')}, at ${time(succeededAtMs, nowMs)} UTC, ${ago(succeededAtMs, nowMs)}.${changes === undefined ? NOTHING : html` ${changed(changes)}`}</p>
+${awayAtMs === undefined ? NOTHING : html`<p>${mark('warning')} <b>Not reloaded</b> at ${time(awayAtMs, nowMs)} UTC: the database was away. Reload again when it is back.</p>`}
 ${
   refused === undefined
     ? NOTHING

@@ -76,7 +76,7 @@ export function findingsOf(seen: SeenSource, nowMs: number): readonly [Finding, 
   const bad = [
     ...refused(seen, nowMs),
     ...silent(seen, nowMs),
-    ...breaker(seen),
+    ...breaker(seen, nowMs),
     ...paused(seen, nowMs),
     ...seen.problems.flatMap((problem) => other(problem, seen)),
   ]
@@ -107,36 +107,64 @@ function refused({ health: { refusingSinceMs, refusingReason } }: SeenSource, no
 function silent(seen: SeenSource, nowMs: number): readonly Finding[] {
   const sinceMs = silentSinceOf(seen)
   if (sinceMs === undefined) return []
-  const { expectEvery, variable, missed } = seen.setup
-  const setting = html`<code>${own(variable)}_EXPECT_EVERY</code>`
-  const usual = usually(seen)
-  const expected =
-    typeof expectEvery === 'number'
-      ? html`, although one is expected every ${own(duration(expectEvery))} (${setting})`
-      : usual
+  const { missed } = seen.setup
+  const { lacks, why, setting } = seen.health.silentSinceMs === undefined ? endedByPoll(seen) : expected(seen)
   return [
     {
       mark: 'silent',
       word: 'silent',
-      why: html`nothing for ${own(duration(nowMs - sinceMs))}${typeof expectEvery === 'number' ? html`, expected every ${own(duration(expectEvery))}` : usual}`,
-      says: html`No webhook has come ${since(sinceMs, nowMs)}${expected}. Look whether the webhook is still registered at the provider and switched on, and whether its URL is the one below. If it is right that none comes, ${own(typeof expectEvery === 'number' ? 'raise' : 'set')} ${setting} and ${RELOAD}.${missed === undefined ? NOTHING : html` Webhooks that did not arrive: ${show(missed, 400)}`}`,
+      why: html`nothing for ${own(duration(nowMs - sinceMs))}${why}`,
+      says: html`No webhook has come ${since(sinceMs, nowMs)}${lacks}. Look whether the webhook is still registered at the provider and switched on, and whether its URL is the one below.${setting}${missed === undefined ? NOTHING : html` Webhooks that did not arrive: ${show(missed, 400)}`}`,
     },
   ]
+}
+
+/** How one knows that a webhook should have come, in a sentence and in a list; and what to set if none should. */
+interface Lacking {
+  readonly lacks: Html
+  readonly why: Html
+  readonly setting: Html
+}
+
+function endedByPoll({ state: now }: SeenSource): Lacking {
+  const tasks = html`, and ${own(counted(now?.recovered ?? 0, 'task'))} of the last hour ended by a poll`
+  return { lacks: tasks, why: tasks, setting: NOTHING }
+}
+
+function expected(seen: SeenSource): Lacking {
+  const { expectEvery, variable } = seen.setup
+  const name = html`<code>${own(variable)}_EXPECT_EVERY</code>`
+  const setting = html` If it is right that none comes, set ${name} to <code>off</code> or to a longer time, such as <code>7d</code>, and ${RELOAD}.`
+  if (typeof expectEvery !== 'number') return { lacks: usually(seen), why: usually(seen), setting }
+  const every = duration(expectEvery)
+  return {
+    lacks: html`, although one is expected every ${own(every)} (${name})`,
+    why: html`, expected every ${own(every)}`,
+    setting,
+  }
 }
 
 function usually({ health: { usualGapMs } }: SeenSource): Html {
   return usualGapMs === undefined ? NOTHING : html`, usually one every ${own(duration(usualGapMs))}`
 }
 
-function breaker({ state: now }: SeenSource): readonly Finding[] {
+function breaker({ state: now }: SeenSource, nowMs: number): readonly Finding[] {
   if (now?.breaker !== 'open' && now?.breaker !== 'half_open') return []
+  const { outage } = now
   const word = now.breaker === 'open' ? 'breaker open' : 'breaker half open'
+  const next =
+    now.breaker === 'half_open'
+      ? 'It tries one now'
+      : outage === undefined || outage.retryInMs <= 0
+        ? 'It tries one as soon as a task is due'
+        : `It tries one in ${duration(outage.retryInMs)}`
+  const cause = outage === undefined ? NOTHING : html` ${show(outage.cause.replace(/\.?$/, '.'), 300)}`
   return [
     {
       mark: 'open',
       word,
-      why: own("calls to the provider's API fail"),
-      says: html`Calls to the provider's API fail in a row, so the service has paused them. ${own(now.breaker === 'open' ? 'After some seconds it tries one by itself, and goes on if that succeeds.' : 'It tries one now, and goes on if that succeeds.')} Tasks are not polled meanwhile; webhooks arrive all the same.`,
+      why: outage === undefined ? own("calls to the provider's API fail") : show(outage.cause, 120),
+      says: html`Calls to the provider's API have failed${outage === undefined ? NOTHING : html` ${since(outage.sinceMs, nowMs)}`}.${cause} The service has paused them. ${own(next)}, and goes on if that succeeds. Tasks are not polled meanwhile; webhooks arrive all the same.`,
     },
   ]
 }

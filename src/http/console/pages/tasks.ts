@@ -4,7 +4,7 @@ import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { type MarkName, state } from '../html/marks.ts'
 import { plain, show } from '../html/show.ts'
 import { pager, table } from '../html/table.ts'
-import { counted, duration, time } from '../html/words.ts'
+import { counted, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { registerTask, stateOf, TASK_MARKS, taskPath } from './task.ts'
@@ -129,22 +129,23 @@ const tableOf = (rows: readonly Task[], caption: string, nowMs: number, foot: Ht
           html`${show(providerStatus ?? '', 60)} ${lastError === null ? NOTHING : html`<span class="warn">${show(lastError, 120)}</span>`}`,
       },
       {
-        title: 'Next question',
+        title: 'Next question, UTC',
         kind: 'short',
-        cell: ({ nextPollAtMs }) => html`<span class="label">asked </span>${inTime(nextPollAtMs, nowMs)}`,
+        cell: ({ nextPollAtMs }) => html`<span class="label">asked </span>${whenIs(nextPollAtMs, nowMs)}`,
       },
       {
-        title: 'Deadline',
+        title: 'Deadline, UTC',
         kind: 'short',
         onPhone: 'end',
-        cell: ({ expiresAtMs, endedAtMs }) =>
+        cell: ({ expiresAtMs, endedAtMs, resolvedBy }) =>
           endedAtMs === null
-            ? html`<span class="label">deadline </span>${inTime(expiresAtMs, nowMs)}`
-            : html`<span class="muted">ended</span>`,
+            ? html`<span class="label">deadline </span>${whenIs(expiresAtMs, nowMs)}`
+            : html`<span class="muted">ended${own(resolvedBy === null ? '' : resolvedBy === 'expiry' ? ' at it' : ` by ${resolvedBy}`)}</span>`,
       },
       { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) },
     ],
   })
 
-const inTime = (ms: number | null, nowMs: number): Html =>
-  ms === null ? html`–` : own(ms <= nowMs ? 'now' : `in ${duration(ms - nowMs)}`)
+/** The list is not read again by itself: a moment stays right. */
+const whenIs = (ms: number | null, nowMs: number): Html =>
+  ms === null ? html`–` : ms <= nowMs ? own('now') : time(ms, nowMs)
