@@ -45,10 +45,3 @@ export const isFromOwnPage = ({ headers: { origin, 'sec-fetch-site': site } }: F
 export const fieldOf = (form: unknown, name: string): string | undefined => fieldsOf(form, name)[0]
 
 export const fieldsOf = (form: unknown, name: string): readonly string[] => (isForm(form) ? (form.get(name) ?? []) : [])
-
-/** Rejects with `invalid_request` if the field is not there. */
-export function requiredField(form: unknown, name: string): string {
-  const value = fieldOf(form, name)
-  if (value === undefined || value === '') throw new HoldfastError('invalid_request', `the field ${name} is missing`)
-  return value
-}

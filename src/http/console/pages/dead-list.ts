@@ -67,7 +67,12 @@ function rows(filter: Filter, { items, nextCursor }: ListPage<DeliverySummary>, 
       { title: 'Error', kind: 'cut', onPhone: 'wide', cell: ({ lastError = '' }) => show(lastError, 200) },
       ...(filter.handler === undefined ? [HANDLER] : []),
       ...(filter.source === undefined ? [SOURCE] : []),
-      { title: 'Uid', kind: 'mono', onPhone: 'gone', cell: ({ eventUid }) => html`…${own(eventUid.slice(-6))}` },
+      {
+        title: 'Uid',
+        kind: 'mono',
+        onPhone: 'gone',
+        cell: ({ eventUid }) => html`<a href="/console/events/${own(eventUid)}">…${own(eventUid.slice(-6))}</a>`,
+      },
     ],
     foot: pager(
       own(`${counted(items.length, 'dead letter')}, the last to die first.`),

@@ -25,6 +25,8 @@ export interface Found {
   readonly page: SearchPage<EventSummary>
   readonly pageSize: number
   readonly deliveries: readonly DeliverySummary[]
+  /** Whether the handler, or the source of its event, is paused. */
+  readonly isPaused: (delivery: DeliverySummary) => boolean
   /** If nothing matches: what would with fewer words. */
   readonly fewer: readonly Fewer[]
 }
@@ -51,7 +53,7 @@ export function list(found: Found): Html {
   const { page, filter, visit, deliveries } = found
   if (page.items.length === 0) return empty(found)
   const of = Map.groupBy(deliveries, ({ eventUid }) => eventUid)
-  const cell = deliveriesCell(visit.nowMs, deliveries.length === MAX_DELIVERIES_OF)
+  const cell = deliveriesCell(found, deliveries.length === MAX_DELIVERIES_OF)
   return selectionForm(
     visit,
     { q: queryOf(found.words) },
@@ -80,7 +82,12 @@ export function list(found: Found): Html {
           cell: (event) => cell(event, of.get(event.uid) ?? []),
         },
         ...(filter.source === undefined ? [SOURCE] : []),
-        { title: 'Uid', kind: 'mono', onPhone: 'gone', cell: ({ uid }) => html`…${own(uid.slice(-6))}` },
+        {
+          title: 'Uid',
+          kind: 'mono',
+          onPhone: 'gone',
+          cell: (event) => html`<a href="${own(urlOf(event, found))}">…${own(event.uid.slice(-6))}</a>`,
+        },
       ],
       foot: foot(found),
     }),
@@ -108,17 +115,20 @@ function bulk({ words, filter, visit, cursor }: Found): Html {
 }
 
 /** With the search, so that the page of the event leads to the next one. */
-function link({ uid, type }: EventSummary, { words, cursor }: Found): Html {
+function urlOf({ uid }: EventSummary, { words, cursor }: Found): string {
   const params = new URLSearchParams({ q: queryOf(words), ...(cursor !== undefined && { cursor }) }).toString()
   const search = params.length > MAX_QUERY_IN_LINK ? '' : `?${params}`
-  return html`<a class="row" href="/console/events/${own(uid)}${own(search)}" id="l-${own(uid)}">${show(type, 80)}</a>`
+  return `/console/events/${uid}${search}`
 }
+
+const link = (event: EventSummary, found: Found): Html =>
+  html`<a class="row" href="${own(urlOf(event, found))}" id="l-${own(event.uid)}">${show(event.type, 80)}</a>`
 
 /**
  * What became of each event, in a line: the deliveries that need a person first, and one error. `isCut`: an event may have more deliveries
  * than are given.
  */
-function deliveriesCell(nowMs: number, isCut: boolean) {
+function deliveriesCell({ visit: { nowMs }, isPaused }: Found, isCut: boolean) {
   const budget = new Budget(MAX_DELIVERIES_BYTES)
   const quietly = (text: string): Html => html`<span class="muted">${own(text)}</span>`
   const counted = (deliveries: readonly DeliverySummary[], more?: string): string =>
@@ -130,7 +140,9 @@ function deliveriesCell(nowMs: number, isCut: boolean) {
     const inOrder = worstFirst(deliveries)
     const named = inOrder.slice(0, MAX_DELIVERIES)
     const rest = inOrder.slice(MAX_DELIVERIES)
-    const pieces = named.map((each, at) => (at === 0 && isFailed(each) ? failed(each, nowMs) : quiet(each)))
+    const pieces = named.map((each, at) =>
+      at === 0 && isFailed(each) ? failed(each, nowMs, isPaused) : quiet(each, isPaused),
+    )
     const all = rest.length === 0 ? pieces : [...pieces, quietly(counted(rest, ' more'))]
     return (
       budget.take(between(all, html`<span class="muted"> · </span>`)) ??
@@ -141,19 +153,29 @@ function deliveriesCell(nowMs: number, isCut: boolean) {
 
 const isFailed = ({ lastError, state: now }: DeliverySummary): boolean => lastError !== undefined && now !== 'succeeded'
 
-const failed = (delivery: DeliverySummary, nowMs: number): Html =>
-  html`<span class="muted">${show(delivery.handler, 40)}${own(nextOf(delivery, nowMs))}:</span> ${show(delivery.lastError ?? '', 120)}`
+const failed = (delivery: DeliverySummary, nowMs: number, isPaused: Found['isPaused']): Html =>
+  html`<span class="muted">${show(delivery.handler, 40)}${own(nextOf(delivery, nowMs, isPaused))}:</span> ${show(delivery.lastError ?? '', 120)}`
 
-function nextOf({ state: now, attempts, dueAtMs }: DeliverySummary, nowMs: number): string {
+function nextOf(delivery: DeliverySummary, nowMs: number, isPaused: Found['isPaused']): string {
+  const { state: now, attempts, dueAtMs } = delivery
   if (now !== 'pending') return attempts > 1 ? ` after ${attempts} attempts` : ''
+  if (isPaused(delivery)) return ' paused'
   return dueAtMs <= nowMs
     ? `, attempt ${attempts + 1} now`
     : `, attempt ${attempts + 1} in ${duration(dueAtMs - nowMs)}`
 }
 
-const quiet = ({ handler, state: now, attempts, waitsForTurn }: DeliverySummary): Html => {
+const quiet = (delivery: DeliverySummary, isPaused: Found['isPaused']): Html => {
+  const { handler, state: now, attempts, waitsForTurn } = delivery
   const after = attempts > 1 ? ` after ${attempts} attempts` : ''
-  const word = now === 'succeeded' ? after : waitsForTurn ? ' waits for its turn' : ` ${now}`
+  const word =
+    now === 'succeeded'
+      ? after
+      : now === 'pending' && isPaused(delivery)
+        ? ' paused'
+        : waitsForTurn
+          ? ' waits for its turn'
+          : ` ${now}`
   return html`<span class="muted">${show(handler, 40)}${own(word)}</span>`
 }
 

@@ -1,3 +1,4 @@
+import type { DeliverySummary } from '../../../domain/delivery.ts'
 import { HoldfastError, isHoldfastError } from '../../../domain/errors.ts'
 import type { OutcomeCounts } from '../../../domain/event-facets.ts'
 import type { EventFilter } from '../../../domain/event-filter.ts'
@@ -28,7 +29,9 @@ const LIST_MS = 1_000
 const MAX_LISTS = 64
 
 export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): void {
-  const { store } = ports
+  const { store, pauses } = ports
+  const isPaused = ({ handler, source }: DeliverySummary): boolean =>
+    (pauses.find('handler', handler) ?? pauses.find('source', source)) !== undefined
   const lists = new Recent<Html>(LIST_MS, MAX_LISTS)
   const counts = new Recent<OutcomeCounts>(COUNTS_MS, MAX_LISTS)
   const liveCounts = new Recent<OutcomeCounts>(LIVE_COUNTS_MS, MAX_LISTS)
@@ -44,7 +47,7 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
       store.facets.deliveriesOf(page.items.map(({ uid }) => uid)),
       isEmpty ? fewerWords(store.facets, words, nowMs, endsAtMs) : [],
     ])
-    return { visit, words, filter, cursor, page, pageSize: PAGE_SIZE, deliveries, fewer }
+    return { visit, words, filter, cursor, page, pageSize: PAGE_SIZE, deliveries, isPaused, fewer }
   }
 
   /** Undefined: it cannot be known, or not in the time of a page. `kept`: where older counts do. */

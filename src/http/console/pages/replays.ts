@@ -117,7 +117,7 @@ function progress({ job, probe, isAllDone }: Seen, visit: Visit, last: Html): Ht
 <section class="card prog" aria-label="Progress"><p class="bar spread"><b>${progressInWords(job, nowMs)}</b><span class="small muted">${own([...(pace === undefined ? [] : [`${pace < 10 ? pace : whole(pace)} a second`]), ...(perSecond === undefined ? [] : [`at most ${whole(perSecond)}`])].join(', '))}</span></p>
 ${progressBar(job)}
 ${probeOf(job, probe, visit)}
-${reason === undefined ? NOTHING : html`<p class="note">Stopped: ${show(reason, 300)}</p>`}
+${reason === undefined || job.probe?.state === 'failed' ? NOTHING : html`<p class="note">Stopped: ${show(reason, 300)}</p>`}
 ${after(job, isAllDone)}</section>
 ${outcomes(job)}
 ${facts(job, visit)}`
@@ -152,9 +152,16 @@ function after(job: ReplayDetail, isAllDone: boolean): Html {
   const left = job.state === 'done' ? '' : 'The rest was not replayed. '
   const link =
     died > 0 || job.state !== 'done'
-      ? html`<a href="${own(listOf(job))}">See what is left of it</a>`
+      ? html`<a href="${own(leftOf(job))}">See what is left of it</a>`
       : html`<a href="${own(listOf(job))}">The same search, now</a>`
   return html`<p class="small">${own(died > 0 ? `${left}${whole(died)} died again. ` : left)}${link}</p>`
+}
+
+/** Dead letters by cause, where one of them can be tried. */
+const leftOf = (job: ReplayJob): string => {
+  const handler = job.filter.handler ?? job.handler
+  if (job.filter.delivery !== 'dead') return listOf(job)
+  return handler === undefined ? '/console/dead' : `/console/dead?handler=${encodeURIComponent(handler)}`
 }
 
 const OUTCOMES = ['pending', 'failing', 'succeeded', 'dead', 'discarded'] as const

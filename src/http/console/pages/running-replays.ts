@@ -50,11 +50,13 @@ export function progressInWords(job: ReplayDetail, nowMs: number): Html {
   )
 }
 
-export const progressBar = ({ id, matched, replayed, skipped, matchedMore }: ReplayJob): Html => {
+export const progressBar = ({ id, state, matched, replayed, skipped, matchedMore }: ReplayJob): Html => {
   const done = replayed + skipped
   const all = Math.max(1, matched, matchedMore === true ? done + 1 : 0)
-  return html`<progress id="p-${own(id)}" value="${Math.min(done, all)}" max="${all}" aria-label="Events done">${own(`${whole(done)} of ${whole(matched)}`)}</progress>`
+  return html`<progress id="p-${own(id)}"${when(state === 'stopped', () => STOPPED)} value="${Math.min(done, all)}" max="${all}" aria-label="Events done">${own(`${whole(done)} of ${whole(matched)}`)}</progress>`
 }
+
+const STOPPED = html` class="bad"`
 
 export const cancelForm = ({ id, state }: ReplayJob, { mayChange, frame }: Visit): Html =>
   when(
