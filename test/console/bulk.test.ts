@@ -231,6 +231,21 @@ describe('a discard of all that match', () => {
     await settled(1)
   })
 
+  test.each(['data.number:1', ':1}'])('takes those of events that contain what is searched for: %s', async (word) => {
+    await die(2)
+    const words = `outcome:dead ${word}`
+    const list = await visitor.get(`/console/events?q=${encodeURIComponent(words)}`)
+    const [, url] = /href="(\/console\/discard\?[^"]*)"/.exec(unescaped(list.text)) ?? []
+    const page = await visitor.get(url ?? '')
+    expect(page.text).toContain('Discard the dead letters of 1 event?')
+    const answer = await send('/console/discard', formIn(page, '/console/discard'))
+    expect(answer.headers.location).toBe('/console/dead?discarded=1')
+    await settled(1)
+    const { items } = await scene().api('/v1/audit?action=delivery.discard')
+    expect(items[0]).toMatchObject({ count: 1, outcome: 'done' })
+    expect(items[0].target).toMatch(/(match|contains)=/)
+  })
+
   test.each(['bicycle', 'data.number:1', 'outcome:succeeded'])(
     'refuses what dead letters are not found by: %s',
     async (q) => {

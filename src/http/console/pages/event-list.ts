@@ -106,7 +106,7 @@ const SOURCE: Column<EventSummary> = { title: 'Source', onPhone: 'gone', cell: (
 /** What can be done with the selected events, and with all that match now: the times of the search are written out, and it has an end. */
 function bulk({ words, filter, visit, cursor }: Found): Html {
   const q = encodeURIComponent(frozen(words, visit.nowMs))
-  const isDead = filter.outcome === 'dead' && filter.contains === undefined && filter.match === undefined
+  const isDead = filter.outcome === 'dead'
   if (filter.outcome === 'pending')
     return selectionBar(html`<span class="muted">They are due already: there is nothing to replay</span>`)
   return selectionBar(
