@@ -13,7 +13,7 @@ export const sourcesSilent: Check = ({ sources, health }) =>
       {
         problem: 'source_silent',
         severity: 'warning',
-        summary: 'webhooks that should come do not come',
+        summary: 'no webhook has come for longer than expected',
         count: 1,
         sinceMs,
         ...(usualGapMs !== undefined && { cause: `usually one every ${Math.ceil(usualGapMs / 60_000)} min` }),

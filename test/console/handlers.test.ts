@@ -51,7 +51,7 @@ test('a handler with dead letters tells their cause, and leads to them and to th
   // Causes may be some seconds old.
   await expect.poll(() => rowOf('billing')).toMatch(/dead cannot charge invoice … *: no connection/)
   const { text } = await operator.get('/console/handlers/billing')
-  expect(read(text)).toContain('1 of its deliveries is dead, of one cause')
+  expect(read(text)).toContain('1 delivery is dead. It is not tried again by itself.')
   expect(text).toContain(`/console/events/${uid}`)
   expect(text).toMatch(/href="[^"]*dead\?handler&#x3D;billing"/)
 })

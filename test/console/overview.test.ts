@@ -156,6 +156,23 @@ test('while the store does not answer, no page of a source or a handler says tha
   }
 })
 
+test('a source is turned away while events cannot be stored, and not silent any more once a webhook has come again', async () => {
+  const lastWebhookAtMs = NOW_MS - 5_000
+  const sourceState = async () => ({ lastWebhookAtMs: 0, recovered: 0, breaker: null, silentSinceMs: undefined })
+  const silentSinceMs = NOW_MS - 600_000
+  const page = consoleWith({ sourceState, sourceHealth: () => ({ ...NO_HEALTH, lastWebhookAtMs, silentSinceMs }) })
+  expect((await page('/console/sources')).text).toContain('receiving')
+  const problem = { problem: 'store_failing', severity: 'critical', summary: 'none', count: 1 } as const
+  const full = consoleWith({
+    sourceState,
+    status: async () => ({ ...STATUS, problems: [problem] }),
+    sourceHealth: () => ({ ...NO_HEALTH, lastWebhookAtMs }),
+  })
+  const { text } = await full('/console/sources')
+  expect(text).toContain('turned away')
+  expect(text).not.toContain('receiving')
+})
+
 test('many pages that are open cost one reading of the numbers', async () => {
   let readings = 0
   const { recentStats } = consolePorts(store, NOW_MS)

@@ -46,6 +46,13 @@ export function badgesOf({ counts, problems }: Pick<ServiceStatus, 'counts' | 'p
   const pressing = problems.filter(({ severity }) => severity !== 'notice')
   const named = (field: 'source' | 'handler'): number =>
     new Set(pressing.filter(({ problem }) => problem !== 'dead_letters').flatMap((each) => each[field] ?? [])).size
+  // As their own pages show them.
+  const toneOf = (field: 'source' | 'handler'): Badge['tone'] =>
+    pressing.some(
+      (each) => each[field] !== undefined && (each.severity === 'critical' || each.problem === 'handler_failing'),
+    )
+      ? 'bad'
+      : 'warn'
   const stale = pressing.filter(({ problem }) => problem === 'tasks_stuck' || problem === 'tasks_expired')
   return {
     ...badge('dead', counts?.deliveries.dead ?? 0, 'bad'),
@@ -55,8 +62,8 @@ export function badgesOf({ counts, problems }: Pick<ServiceStatus, 'counts' | 'p
       stale.reduce((sum, { count }) => sum + count, 0),
       'warn',
     ),
-    ...badge('sources', named('source'), 'warn'),
-    ...badge('handlers', named('handler'), 'warn'),
+    ...badge('sources', named('source'), toneOf('source')),
+    ...badge('handlers', named('handler'), toneOf('handler')),
   }
 }
 

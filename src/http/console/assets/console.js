@@ -78,6 +78,13 @@ function localTimes(place) {
 localTimes(document)
 document.addEventListener('htmx:after:swap', (event) => localTimes(event.target))
 
+// --- the section of the page, in a row that is wider than a phone
+
+const current = document.querySelector('.nav [aria-current]')
+const row = current?.closest('.nav')
+if (row && row.scrollWidth > row.clientWidth)
+  row.scrollLeft = current.offsetLeft - (row.clientWidth - current.offsetWidth) / 2
+
 // --- parts that ask for themselves again
 
 const HELD_MS = 1_000

@@ -1,6 +1,6 @@
 import { scaleLinear, scaleLog } from 'd3-scale'
 import { area, line } from 'd3-shape'
-import { between, type Html, html, NOTHING, own } from './html.ts'
+import { between, type Html, html, NOTHING, own, when } from './html.ts'
 import { day } from './words.ts'
 
 /** One line of a plot. A value is undefined where nothing was measured; the line has a gap there. */
@@ -106,7 +106,14 @@ function lineOf({ as, values }: Series, x: (at: number) => number, y: Position, 
     .defined(isThere)
     .x((_, at) => round(x(at)))
     .y((value) => round(y(value ?? 0)))
-  const stroke = html`<path class="${own(as === 'main' ? 'l1' : 'l2')}" d="${own(drawLine(values) ?? '')}"/>`
+  const name = own(as === 'main' ? 'l1' : 'l2')
+  // A line through one point is none.
+  const alone = values.map((value, at) =>
+    value === undefined || isThere(values[at - 1]) || isThere(values[at + 1])
+      ? NOTHING
+      : html`<circle class="${name}" cx="${round(x(at))}" cy="${round(y(value))}" r="1.5"/>`,
+  )
+  const stroke = html`<path class="${name}" d="${own(drawLine(values) ?? '')}"/>${alone}`
   if (as !== 'main') return stroke
   const drawArea = area<number | undefined>()
     .defined(isThere)
@@ -138,7 +145,7 @@ function lane({ name, values }: Series, { timesMs, stepMs, written }: Plot, x: P
       ? NOTHING
       : html`<rect class="abad" x="${round(x(timesMs[at] ?? 0))}" y="${round(top + LANE_HEIGHT - Math.max(1, height(value)))}" width="${round(width)}" height="${round(Math.max(1, height(value)))}"/>`,
   )
-  return html`<path class="axis" d="M${LEFT} ${top + LANE_HEIGHT}H${WIDTH - RIGHT}"/>${bars}<text x="${LEFT - 6}" y="${top + 8}" text-anchor="end">${own(written(most))}</text><text class="lab${own(most > 0 ? ' bad' : '')}" x="${WIDTH - RIGHT + 6}" y="${top + LANE_HEIGHT - 2}">${own(name)}</text>`
+  return html`<path class="axis" d="M${LEFT} ${top + LANE_HEIGHT}H${WIDTH - RIGHT}"/>${bars}${when(most > 0, () => html`<text x="${LEFT - 6}" y="${top + 16}" text-anchor="end">${own(written(most))}</text>`)}<text class="lab${own(most > 0 ? ' bad' : '')}" x="${WIDTH - RIGHT + 6}" y="${top + LANE_HEIGHT - 2}">${own(name)}</text>`
 }
 
 function axis({ timesMs, stepMs }: Plot, x: Position, height: number): Html {

@@ -55,6 +55,9 @@ export function time(ms: number, nowMs: number, precision: 'minutes' | 'seconds'
   return html`<time datetime="${own(iso)}">${own(isToday ? clock : `${day(ms, nowMs)} ${clock}`)}</time>`
 }
 
+/** The same, without seconds if it is known to the minute only. */
+export const moment = (ms: number, nowMs: number): Html => time(ms, nowMs, ms % MINUTE_MS === 0 ? 'minutes' : 'seconds')
+
 /** `03:12:41 UTC, Thursday 26 November`. */
 export function dated(ms: number): Html {
   const date = new Date(ms).toLocaleDateString('en-GB', {

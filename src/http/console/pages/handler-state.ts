@@ -148,13 +148,14 @@ function dead(seen: SeenHandler): readonly HandlerFinding[] {
   const all = deadCountOf(seen)
   const [worst, ...others] = seen.causes ?? []
   if (all === undefined || worst === undefined) return []
-  const kinds = others.length === 0 ? 'one cause' : `${others.length + 1} causes`
+  const kinds = others.length === 0 ? '' : `, of ${others.length + 1} causes`
+  const [are, they] = all.count === 1 ? ['delivery is', 'It is'] : ['deliveries are', 'They are']
   return [
     {
       mark: 'dead',
       word: 'dead',
       why: show(briefSignature(worst.signature), 120),
-      says: html`${own(capped(all))} of its deliveries ${own(all.count === 1 ? 'is' : 'are')} dead, of ${own(kinds)}, and not tried again by themselves. Mend the cause below, try one, then replay the rest.`,
+      says: html`${own(`${capped(all)} ${are} dead${kinds}. ${they} not tried again by ${all.count === 1 ? 'itself' : 'themselves'}.`)} Mend the cause below, try one, then replay the rest.`,
     },
   ]
 }

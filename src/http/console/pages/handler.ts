@@ -15,6 +15,7 @@ import type { ConsolePorts } from '../ports.ts'
 import { inTime } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { handlerFindings, handlerStateOf, namesOf, type SeenHandler, seeHandlers } from './handler-state.ts'
+import { groupOf } from './overview-problems.ts'
 import { pathOf, pausing, resuming } from './pausing.ts'
 import { signatureShown } from './signature.ts'
 
@@ -97,7 +98,8 @@ function causesOf(handler: string, causes: readonly DeadCause[], nowMs: number):
           title: 'Cause',
           kind: 'cut',
           onPhone: 'wide',
-          cell: ({ signature }) => html`<a class="row mono" href="${own(url)}">${signatureShown(signature)}</a>`,
+          cell: ({ id, source, signature }) =>
+            html`<a class="row mono" href="${own(`${url}${groupOf(id, handler, source)}`)}">${signatureShown(signature)}</a>`,
         },
         {
           title: 'At',
@@ -168,7 +170,7 @@ function failuresList(failures: readonly Failure[] | undefined, { nowMs }: Visit
             },
             {
               title: 'Error',
-              kind: 'cut',
+              kind: 'half',
               onPhone: 'wide',
               cell: ({ error }) => html`<span class="mono muted">${show(error, 160)}</span>`,
             },

@@ -85,10 +85,10 @@ function listOf(slice: Slice<SeenHandler>, { nowMs }: Visit): Html {
         cell: (seen) => html`<span class="label">dead </span>${ownCount(deadCountOf(seen))}`,
       },
       {
-        title: '24 h',
+        title: 'Handled, 24 h',
         kind: 'number',
         onPhone: 'end',
-        cell: ({ day, isCounted }) => number('24 h', day?.handled ?? (isCounted ? 0 : undefined)),
+        cell: ({ day, isCounted }) => number('handled, 24 h', day?.handled ?? (isCounted ? 0 : undefined)),
       },
       { title: 'Trend', onPhone: 'gone', cell: ({ day }) => trend(day?.handledHourly, day?.failedHourly) },
       {

@@ -3,6 +3,7 @@ import type { ServiceStatus } from '../../../domain/status.ts'
 import { type Html, html, own, when } from '../html/html.ts'
 import { plot } from '../html/plot.ts'
 import { counted, duration, whole } from '../html/words.ts'
+import { refusedIn } from './refusals.ts'
 
 export const RANGES = {
   '1h': { hours: 1, stepSeconds: 60, words: 'hour' },
@@ -29,26 +30,34 @@ ${
 
 const CURRENT = html` aria-current="true"`
 
-function facts(total: StatNumbers, { counts }: ServiceStatus, nowMs: number): Html {
+function facts(total: StatNumbers, { counts, problems }: ServiceStatus, nowMs: number): Html {
   const attempts = total.handled + total.failed
-  const refused = [...total.refused.values()].reduce((sum, each) => sum + each, 0)
+  const refused = refusedIn(total)
   return html`<dl class="card facts">
 ${fact('Received', shortParts(total.received), [total.duplicates > 0 ? counted(total.duplicates, 'duplicate') : '', refused > 0 ? `${whole(refused)} refused` : ''].filter((each) => each !== '').join(', ') || 'none refused')}
-${fact('Succeeded', attempts === 0 ? ['–', ''] : [percent(total.handled / attempts), '%'], `${whole(total.failed)} failed, ${whole(total.dead)} died`)}
+${fact('Attempts succeeded', attempts === 0 ? ['–', ''] : [percent(total.handled / attempts), '%'], `${whole(total.failed)} failed, ${whole(total.dead)} died`)}
 ${fact('Acknowledged, p99', timeParts(total.ack.p99Ms), `p50 ${timeOf(total.ack.p50Ms)}`)}
 ${fact('Queue delay, p99', timeParts(total.queue.p99Ms), `p50 ${timeOf(total.queue.p50Ms)}`)}
-${waiting(counts, nowMs)}
+${waiting(
+  counts,
+  nowMs,
+  problems.some(({ problem }) => problem.endsWith('_paused')),
+)}
 </dl>`
 }
 
-function waiting(counts: ServiceStatus['counts'], nowMs: number): Html {
+function waiting(counts: ServiceStatus['counts'], nowMs: number, isPaused: boolean): Html {
   if (counts === undefined) return fact('Waiting', ['–', ''], 'the store does not tell')
   const { pending, running } = counts.deliveries
   const oldest = counts.oldestDueAtMs
   return fact(
     'Waiting',
     shortParts(pending + running),
-    oldest === undefined ? 'none is due' : `oldest due for ${duration(Math.max(0, nowMs - oldest))}`,
+    oldest === undefined
+      ? pending > 0 && isPaused
+        ? 'none is due but of those paused'
+        : 'none is due'
+      : `oldest due for ${duration(Math.max(0, nowMs - oldest))}`,
   )
 }
 

@@ -3,7 +3,7 @@ import type { ServiceStatus } from '../../../domain/status.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import { type MarkName, mark, type Tone } from '../html/marks.ts'
 import { show } from '../html/show.ts'
-import { ago, bytes, counted, duration, time } from '../html/words.ts'
+import { ago, bytes, counted, duration, moment } from '../html/words.ts'
 import { quoted } from '../search-words.ts'
 import { idOf } from './dead.ts'
 import { briefSignature } from './signature.ts'
@@ -43,7 +43,7 @@ function problemOf(problem: Problem, isFirst: boolean, nowMs: number): Html {
   const details = [
     ...(sinceMs === undefined
       ? []
-      : [html`since ${time(sinceMs, nowMs)}, ${own(duration(Math.max(0, nowMs - sinceMs)))}`]),
+      : [html`since ${moment(sinceMs, nowMs)}, ${own(duration(Math.max(0, nowMs - sinceMs)))}`]),
     ...(lastMs === undefined ? [] : [html`last ${ago(lastMs, nowMs)}`]),
     ...(cause === undefined
       ? []
@@ -123,7 +123,7 @@ export function mendingOf(of: Pick<Problem, 'problem' | 'source' | 'handler' | '
 }
 
 /** Where the group of a cause stands in its page, if it is on the first one. */
-const groupOf = (id: string | undefined, handler: string | undefined, source: string | undefined): string =>
+export const groupOf = (id: string | undefined, handler: string | undefined, source: string | undefined): string =>
   id === undefined || handler === undefined || source === undefined ? '' : `#g-${idOf({ id, handler, source })}`
 
 const events = (words: string): string => `/console/events?q=${encodeURIComponent(words)}`

@@ -5,7 +5,14 @@ import { spark } from '../html/plot.ts'
 import { show } from '../html/show.ts'
 import { type Column, table } from '../html/table.ts'
 import { ago, duration, ownCount, whole } from '../html/words.ts'
-import { deadCountOf, type HandlerFinding, handlerFindings, handlerStateOf, type SeenHandler } from './handler-state.ts'
+import {
+  deadCountOf,
+  type HandlerFinding,
+  handlerFindings,
+  handlerStateOf,
+  type SeenHandler,
+  weightOf,
+} from './handler-state.ts'
 import { findingsOf, lastWebhookOf, type SeenSource, sourceStateOf } from './source-state.ts'
 
 /** Rows of each table; those with a problem come first. */
@@ -34,8 +41,9 @@ const first = <Row extends Weighed>(rows: readonly Row[]): readonly Row[] =>
     .toSorted((one, other) => other.weight - one.weight || other.count - one.count || (one.name < other.name ? -1 : 1))
     .slice(0, MAX_ROWS)
 
-const number = (count: number | undefined): Html =>
-  html`<span class="label">24 h </span>${own(count === undefined ? '–' : whole(count))}`
+const none = ({ isCounted }: { readonly isCounted: boolean }): number | undefined => (isCounted ? 0 : undefined)
+const number = (label: string, count: number | undefined): Html =>
+  html`<span class="label">${own(label)} </span>${own(count === undefined ? '–' : whole(count))}`
 
 /** Without the present hour, which has less than a whole one and would look like a fall; unless it is the first. */
 export function trend(values: readonly number[] = [], failures: readonly number[] = []): Html {
@@ -61,7 +69,11 @@ export function sourceTable(sources: readonly SeenSource[], count: number, nowMs
       columns: [
         nameColumn('source'),
         { title: 'State', onPhone: 'end', cell: ({ finding }) => sourceStateOf(finding) },
-        { title: '24 h', kind: 'number', cell: ({ seen }) => number(seen.day?.total.received) },
+        {
+          title: 'Stored, 24 h',
+          kind: 'number',
+          cell: ({ seen }) => number('stored, 24 h', seen.day?.total.received ?? none(seen)),
+        },
         { title: 'Trend', onPhone: 'gone', cell: ({ seen }) => trend(seen.day?.receivedHourly) },
         {
           title: 'Last',
@@ -81,8 +93,7 @@ export function sourceTable(sources: readonly SeenSource[], count: number, nowMs
 export function handlerTable(handlers: readonly SeenHandler[], count: number, nowMs: number): Html {
   const rows = handlers.map((seen) => {
     const [finding] = handlerFindings(seen, nowMs)
-    const isWell = finding.mark === 'succeeded' || finding.mark === 'none'
-    return { name: seen.name, seen, finding, weight: isWell ? 0 : 1, count: seen.day?.handled ?? 0 }
+    return { name: seen.name, seen, finding, weight: -weightOf(seen, nowMs), count: seen.day?.handled ?? 0 }
   })
   return section(
     'handlers',
@@ -97,7 +108,11 @@ export function handlerTable(handlers: readonly SeenHandler[], count: number, no
           columns: [
             nameColumn('handler'),
             { title: 'State', onPhone: 'end', cell: ({ finding, seen }) => handlerState(finding, seen) },
-            { title: '24 h', kind: 'number', cell: ({ seen }) => number(seen.day?.handled) },
+            {
+              title: 'Handled, 24 h',
+              kind: 'number',
+              cell: ({ seen }) => number('handled, 24 h', seen.day?.handled ?? none(seen)),
+            },
             {
               title: 'Trend',
               onPhone: 'gone',

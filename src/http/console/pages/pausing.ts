@@ -42,5 +42,5 @@ export function pausing(kind: PausedKind, name: string, pause: Pause | undefined
   if (pause !== undefined || !mayChange) return NOTHING
   return html`<form class="card pad stack" method="post" action="${own(pathOf(kind, name))}/pause">${csrfField(frame)}<h2>Pause it</h2>
 <p>${own(kind === 'handler' ? 'Its deliveries wait until it is resumed' : 'The deliveries of its events wait until it is resumed')}. Events are acknowledged and stored as ever, and all replicas follow within a second.</p>
-<div class="bar"><label class="field whole grow">Reason <input name="reason" maxlength="${MAX_PAUSE_REASON}" autocomplete="off"></label><button class="btn stop" type="submit">Pause</button></div></form>`
+<div class="bar"><label class="field whole grow">Reason <input name="reason" maxlength="${MAX_PAUSE_REASON}" autocomplete="off"></label><button class="btn" type="submit">Pause</button></div></form>`
 }

@@ -8,7 +8,7 @@ import type { SourceView } from '../../schemas/configuration.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import { type MarkName, state, type Tone } from '../html/marks.ts'
 import { show } from '../html/show.ts'
-import { ago, counted, duration, time } from '../html/words.ts'
+import { ago, counted, duration, moment } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime } from '../recent.ts'
 import type { Visit } from '../routes.ts'
@@ -23,6 +23,8 @@ export interface SeenSource {
   readonly pause: Pause | undefined
   /** Of the status, those of this source. */
   readonly problems: readonly Problem[]
+  /** Whether webhooks are answered 503 now: events cannot be stored, or not be routed. */
+  readonly isTurnedAway: boolean
   /** Undefined: nothing was counted, or the store does not tell; `isCounted` says which. */
   readonly day: SourceDay | undefined
   readonly isCounted: boolean
@@ -59,13 +61,18 @@ export async function seeSource(
     health: sourceHealth(name),
     pause: pauses.find('source', name),
     problems: known?.problems.filter((each) => each.source === name) ?? [],
+    isTurnedAway:
+      known?.problems.some(({ problem }) => problem === 'store_failing' || problem === 'routes_unknown') === true,
     day: days?.sources.get(name),
     isCounted: days !== undefined,
   }
 }
 
-export const lastWebhookOf = ({ state, health }: SeenSource): number | undefined =>
-  state?.lastWebhookAtMs ?? health.lastWebhookAtMs
+/** As the store or this process tells it: what came a moment ago may not be stored yet. */
+export function lastWebhookOf({ state, health }: SeenSource): number | undefined {
+  const known = [state?.lastWebhookAtMs, health.lastWebhookAtMs].filter((ms) => ms !== undefined)
+  return known.length === 0 ? undefined : Math.max(...known)
+}
 
 /** As the API tells it. */
 export const silentSinceOf = ({ state, health }: SeenSource): number | undefined =>
@@ -74,6 +81,7 @@ export const silentSinceOf = ({ state, health }: SeenSource): number | undefined
 /** What is so, the worst first; the first one is its state. */
 export function findingsOf(seen: SeenSource, nowMs: number): readonly [Finding, ...Finding[]] {
   const bad = [
+    ...turnedAway(seen),
     ...refused(seen, nowMs),
     ...silent(seen, nowMs),
     ...breaker(seen, nowMs),
@@ -89,24 +97,48 @@ export const sourceStateOf = ({ mark, word, tone }: Finding): Html => state(mark
 /** Where an operator has the settings read again. */
 export const RELOAD = html`<a href="/console/config">reload</a>`
 
-const since = (ms: number, nowMs: number): Html => html`since ${time(ms, nowMs)} UTC (${own(duration(nowMs - ms))})`
+const since = (ms: number, nowMs: number): Html => html`since ${moment(ms, nowMs)} UTC (${own(duration(nowMs - ms))})`
 
-function refused({ health: { refusingSinceMs, refusingReason } }: SeenSource, nowMs: number): readonly Finding[] {
+/** When a trouble began may be told to the minute only: what came later than this came after it. */
+const AGAIN_MS = 60_000
+
+function turnedAway({ isTurnedAway }: SeenSource): readonly Finding[] {
+  if (!isTurnedAway) return []
+  return [
+    {
+      mark: 'refused',
+      word: 'turned away',
+      why: own('events cannot be stored now'),
+      says: html`Webhooks that come are answered 503, because events cannot be stored or routed now; most providers send them again later. <a href="/console/config#process">See the process</a>.`,
+    },
+  ]
+}
+
+function refused(seen: SeenSource, nowMs: number): readonly Finding[] {
+  const { refusingSinceMs, refusingReason } = seen.health
   if (refusingSinceMs === undefined) return []
   const reason = refusingReason?.replaceAll('_', ' ') ?? 'unknown'
+  const lastMs = lastWebhookOf(seen)
+  const accepted =
+    lastMs !== undefined && lastMs >= refusingSinceMs + AGAIN_MS
+      ? html` The last one that was accepted came ${ago(lastMs, nowMs)}: if more of them are, this state ends by itself.`
+      : NOTHING
   return [
     {
       mark: 'refused',
       word: 'refused',
       why: html`${own(reason)} for ${own(duration(nowMs - refusingSinceMs))}`,
-      says: html`Requests have been refused ${since(refusingSinceMs, nowMs)}, and none or hardly any is accepted. The reason is mostly <b>${own(reason)}</b>: below is what it means, and how to mend it.`,
+      says: html`Requests have been refused ${since(refusingSinceMs, nowMs)}, and none or hardly any is accepted. The reason is mostly <b>${own(reason)}</b>: below is what it means, and how to mend it.${accepted}`,
     },
   ]
 }
 
 function silent(seen: SeenSource, nowMs: number): readonly Finding[] {
   const sinceMs = silentSinceOf(seen)
-  if (sinceMs === undefined) return []
+  const lastMs = lastWebhookOf(seen)
+  const isOver = seen.health.silentSinceMs !== undefined && (lastMs ?? 0) >= seen.health.silentSinceMs + AGAIN_MS
+  // The service judges every some seconds; here one that has come again counts at once.
+  if (sinceMs === undefined || isOver) return []
   const { missed } = seen.setup
   const { lacks, why, setting } = seen.health.silentSinceMs === undefined ? endedByPoll(seen) : expected(seen)
   return [

@@ -89,7 +89,7 @@ function arrivalOf(seen: SeenSource, lastRefusedMs: ReadonlyMap<RequestOutcome, 
 ${fact('Last webhook', lastMs === undefined ? own(seen.state === undefined ? '–' : 'none yet') : ago(lastMs, nowMs), lastMs === undefined ? NOTHING : html`${time(lastMs, nowMs)} UTC`)}
 ${gapOf(seen, fact)}
 ${fact('Stored, 24 h', number(day?.total.received), storedSub(seen))}
-${fact('Refused, 24 h', number(day && refusedIn(day.total)), own(day !== undefined && refusedIn(day.total) > 0 ? 'reasons below' : ''))}
+${fact('Refused, 24 h', number(day && refusedIn(day.total)), own(seen.isTurnedAway ? 'those of now are counted later' : day !== undefined && refusedIn(day.total) > 0 ? 'reasons below' : ''))}
 ${fact('Acknowledged in', own(day?.total.ack.p50Ms === undefined ? '–' : duration(day.total.ack.p50Ms)), own(day?.total.ack.p99Ms === undefined ? '' : `p99 ${duration(day.total.ack.p99Ms)}`))}
 </dl>
 ${refusalsOf(seen, lastRefusedMs, nowMs)}`

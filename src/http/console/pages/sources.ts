@@ -77,9 +77,9 @@ function listOf(rows: readonly SeenSource[], foot: Html, { nowMs }: Visit): Html
         onPhone: 'wide',
         cell: (seen) => html`<span class="muted">${findingsOf(seen, nowMs)[0].why}</span>`,
       },
-      { title: '24 h', kind: 'number', cell: (seen) => count('24 h', seen, seen.day?.total.received) },
+      { title: 'Stored, 24 h', kind: 'number', cell: (seen) => count('stored, 24 h', seen, seen.day?.total.received) },
       {
-        title: 'Refused',
+        title: 'Refused, 24 h',
         kind: 'number',
         cell: (seen) => count('refused', seen, seen.day && refusedIn(seen.day.total)),
       },
