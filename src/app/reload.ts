@@ -168,6 +168,7 @@ export class Reloader {
       this.#last = {
         ...this.#last,
         ok: false,
+        awayAtMs: undefined,
         refused: { faults: result.faults, sinceMs: this.#last.refused?.sinceMs ?? nowMs },
       }
     return result

@@ -50,7 +50,7 @@ export interface LastReload {
   /** What that reload has changed; undefined: it was the start. */
   readonly changes?: ReloadChanges
   /** When it was not done because the database was away: nothing is to be mended but that. */
-  readonly awayAtMs?: number
+  readonly awayAtMs?: number | undefined
   /** Why it was refused, and since when all were. */
   readonly refused?: { readonly faults: readonly string[]; readonly sinceMs: number }
 }

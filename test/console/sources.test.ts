@@ -93,7 +93,7 @@ test('a source that is paused says by whom and why, as the API does, and is resu
   expect((await operator.send('/console/sources/nope/resume')).status).toBe(404)
   const today = new Date().toISOString().slice(0, 10)
   const audit = await get(`/console/audit?action=source.*&until=${today}`)
-  expect(audit).toContain('<bdi>ai</bdi></a>: <bdi>the bank is down</bdi>')
+  expect(audit).toContain('<bdi>ai</bdi></a><p class="small muted"><bdi>the bank is down</bdi>')
   const { items } = await scene().api('/v1/audit?action=source.*')
   expect(items).toMatchObject([
     { action: 'source.resume', outcome: 'failed', target: 'nope' },

@@ -121,7 +121,7 @@ const PAGES: Readonly<Record<string, string>> = {
 
 /** What it was done to, and why, if the person said so. */
 const toWhat = (entry: RecordedAuditEntry): Html =>
-  html`${targetOf(entry)}${entry.outcome === 'done' && entry.reason !== undefined ? html`: ${show(entry.reason, 256)}` : NOTHING}`
+  html`${targetOf(entry)}${entry.outcome === 'done' && entry.reason !== undefined ? html`<p class="small muted">${show(entry.reason, 256)}</p>` : NOTHING}`
 
 function targetOf({ action, target }: RecordedAuditEntry): Html {
   if (target === undefined) return NOTHING

@@ -30,7 +30,7 @@ export function registerHandlerPages(routes: ConsoleRoutes, options: ConsolePort
     const judged = await seeHandlers(names.slice(0, MAX_JUDGED), options)
     const sorted = judged.toSorted((one, other) => weightOf(one, visit.nowMs) - weightOf(other, visit.nowMs))
     const slice = sliceOf(sorted, visit.query, PAGE_SIZE)
-    const content = html`<div class="head"><div><h1>Handlers</h1><p>Your code, which runs for events.</p></div>${live(LIVE)}</div>${listOf(slice, visit)}`
+    const content = html`<div class="head"><div><h1>Handlers</h1><p>Your code, which runs for events.</p></div>${live(LIVE)}</div>${slice.items.length === 0 ? empty(options) : listOf(slice, visit)}`
     return { id: 'handlers', path: `/console/part/handlers?from=${slice.from}`, nowMs: visit.nowMs, content }
   }
   routes.page('/handlers', async (visit) => ({
@@ -49,7 +49,6 @@ const worstFirst = (names: readonly string[], { isRunning }: ConsolePorts): read
 
 function listOf(slice: Slice<SeenHandler>, { nowMs }: Visit): Html {
   const rows = slice.items
-  if (rows.length === 0) return EMPTY
   const number = (label: string, value: number | undefined): Html =>
     html`<span class="label">${own(label)} </span>${own(value === undefined ? '–' : whole(value))}`
   return table({
@@ -102,7 +101,10 @@ function listOf(slice: Slice<SeenHandler>, { nowMs }: Visit): Html {
   })
 }
 
-const EMPTY = html`<div class="card pad stack"><p><b>No handler is registered.</b> Events are stored, and nothing runs. Put a module into the folder that <code>HANDLERS_DIR</code> names, and ${RELOAD}:</p>
+function empty({ configuration }: ConsolePorts): Html {
+  const folder = configuration().settings.find(({ name }) => name === 'HANDLERS_DIR')?.value
+  return html`<div class="card pad stack"><p><b>No handler is registered.</b> Events are stored, and nothing runs. Put a module into the folder ${folder === undefined ? html`that <code>HANDLERS_DIR</code> names` : html`<code>${show(folder, 300)}</code>`}, and ${RELOAD}:</p>
 <pre class="trace" tabindex="0" role="region" aria-label="A handler">export default (router) =&gt; {
   router.on('invoice.paid', async (event) =&gt; { … })
 }</pre></div>`
+}

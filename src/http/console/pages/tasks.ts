@@ -1,3 +1,4 @@
+import { HOUR_MS } from '../../../domain/clock.ts'
 import type { Page } from '../../../domain/page.ts'
 import { TASK_STATUSES, type Task } from '../../../domain/task.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
@@ -131,7 +132,7 @@ const tableOf = (rows: readonly Task[], caption: string, nowMs: number, foot: Ht
       {
         title: 'Next question, UTC',
         kind: 'short',
-        cell: ({ nextPollAtMs }) => html`<span class="label">asked </span>${whenIs(nextPollAtMs, nowMs)}`,
+        cell: ({ nextPollAtMs }) => html`<span class="label">next </span>${whenIs(nextPollAtMs, nowMs)}`,
       },
       {
         title: 'Deadline, UTC',
@@ -139,7 +140,7 @@ const tableOf = (rows: readonly Task[], caption: string, nowMs: number, foot: Ht
         onPhone: 'end',
         cell: ({ expiresAtMs, endedAtMs, resolvedBy }) =>
           endedAtMs === null
-            ? html`<span class="label">deadline </span>${whenIs(expiresAtMs, nowMs)}`
+            ? html`<span class="label">until </span>${whenIs(expiresAtMs, nowMs)}`
             : html`<span class="muted">ended${own(resolvedBy === null ? '' : resolvedBy === 'expiry' ? ' at it' : ` by ${resolvedBy}`)}</span>`,
       },
       { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) },
@@ -148,4 +149,4 @@ const tableOf = (rows: readonly Task[], caption: string, nowMs: number, foot: Ht
 
 /** The list is not read again by itself: a moment stays right. */
 const whenIs = (ms: number | null, nowMs: number): Html =>
-  ms === null ? html`–` : ms <= nowMs ? own('now') : time(ms, nowMs)
+  ms === null ? html`–` : ms <= nowMs ? own('now') : time(ms, nowMs, ms - nowMs < HOUR_MS ? 'seconds' : 'minutes')
