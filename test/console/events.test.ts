@@ -87,6 +87,7 @@ test('counts that are not known in time are refused to a page that has some', as
   })
   const open = openConsole({ store: Object.assign(Object.create(store) as OpenStore, { facets }) })
   expect((await open('/part/events/outcomes?q=')).status).toBe(503)
+  expect((await open('/part/events/outcomes?q=bicycle')).status).toBe(200)
 })
 
 test('a search that is not understood is answered 400 beside the field, with the words kept', async () => {

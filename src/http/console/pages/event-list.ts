@@ -56,7 +56,7 @@ export function list(found: Found): Html {
   const cell = deliveriesCell(found, deliveries.length === MAX_DELIVERIES_OF)
   return selectionForm(
     visit,
-    { q: queryOf(found.words) },
+    found.words.length === 0 ? {} : { q: queryOf(found.words) },
     table<EventSummary>({
       caption: 'Events, newest first',
       rows: page.items,

@@ -91,7 +91,8 @@ export function registerEventList(routes: ConsoleRoutes, ports: ConsolePorts): v
     const asked = { words, filter: filterOfWords(words, nowMs) }
     const found = await countsOf(asked, liveCounts, performance.now() + LIVE_WAIT_MS)
     // The page keeps those that it shows.
-    if (found === undefined) throw new HoldfastError('unavailable', 'the events cannot be counted now')
+    if (found === undefined && isCounted(asked.filter))
+      throw new HoldfastError('unavailable', 'the events cannot be counted now')
     return outcomes(asked, found)
   })
   registerSuggestions(routes, ports)

@@ -1,9 +1,10 @@
+import type { DeliverySummary } from '../../../domain/delivery.ts'
 import { type ErrorCode, HoldfastError, isHoldfastError } from '../../../domain/errors.ts'
 import type { EventDetail } from '../../../domain/event-store.ts'
 import { isUid, newUid } from '../../../domain/names.ts'
 import { type AuditNote, inWords, noteChanges, noteNoChange } from '../../ops/audit.ts'
-import { again, live } from '../html/again.ts'
-import { between, type Html, html, own, when } from '../html/html.ts'
+import { again, live, onceMore } from '../html/again.ts'
+import { between, type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { counted, time, whole } from '../html/words.ts'
@@ -13,6 +14,7 @@ import type { ConsoleRoutes, Visit } from '../routes.ts'
 import { wordOfOutcome } from './event-list.ts'
 import { followSeconds, holdsOf } from './event-story.ts'
 import { MAX_SELECTED, type Meant, meantBy, originOf, type Picked, question } from './meant.ts'
+import { pausedStep } from './replay-fields.ts'
 import { deliveriesInWords, samples, step } from './samples.ts'
 
 /** How long a form that is sent again is known, and how many forms. */
@@ -99,17 +101,17 @@ export function registerSelection(routes: ConsoleRoutes, ports: ConsolePorts): v
     }
   }
 
-  const results = async (visit: Visit): Promise<Html> => {
+  const results = async (visit: Visit, last: () => Html): Promise<Html> => {
     const uids = visit.query.getAll('uid').filter(isUid).slice(0, MAX_SELECTED)
     const events = await selected({ picked: uids.map((uid) => ({ uid })) }, ports)
-    return resultsOf(events, visit, ports)
+    return resultsOf(events, visit, ports, last)
   }
   routes.page('/replay/selected', async (visit) => ({
     section: 'events',
     title: 'Replayed',
-    content: html`<div class="sheet" id="selected">${await results(visit)}</div>`,
+    content: html`<div class="sheet" id="selected">${await results(visit, () => NOTHING)}</div>`,
   }))
-  routes.part('/replay/selected', results)
+  routes.part('/replay/selected', (visit) => results(visit, () => onceMore(partOf(visit), visit.query)))
 }
 
 const FAULTS = {
@@ -136,6 +138,11 @@ export async function askSelection(visit: Visit, meant: Meant, ports: ConsolePor
     return html`<div class="head"><h1>Nothing to replay</h1></div><p>${own(events.length === 0 ? 'The selected events are not here: they may be older than the service keeps.' : 'Nothing that is selected is dead any more.')}</p><p><a class="btn" href="${own(originOf(meant))}">Back</a></p>`
   const what = `selected ${isByHandler ? 'dead letter' : 'event'}`
   const missing = meant.picked.length - count
+  const runs = (event: EventDetail): readonly DeliverySummary[] =>
+    isByHandler ? deadOf(event, meant) : event.deliveries
+  const held = ports.pauses
+    .list()
+    .filter(({ kind, name }) => events.some((event) => runs(event).some((each) => each[kind] === name)))
   const rows = events.map((event) => ({
     uid: event.uid,
     type: event.type,
@@ -152,6 +159,7 @@ ${question(
   meant,
   html`${isByHandler ? onlyDead(handlers) : when(visit.mayChange, () => whichField(dead.filter((each) => each > 0).length, count))}
 ${when(missing > 0, () => html`<ul class="steps">${step('warning', html`${own(counted(missing, what))} ${own(missing === 1 ? 'is' : 'are')} not ${own(isByHandler ? 'dead' : 'here')} any more.`)}</ul>`)}
+${when(held.length > 0, () => html`<ul class="steps">${held.map(pausedStep)}</ul>`)}
 ${samples(counted(events.length, 'selected event'), rows, visit)}
 <div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<input type="hidden" name="key" value="${own(newUid())}"><button class="btn go" type="submit">Replay ${own(whole(count))}</button>`)}</div>`,
 )}`
@@ -173,7 +181,8 @@ ${when(dead > 0, () => html`<label class="radio"><input type="radio" name="which
 
 const CHECKED = html` checked`
 
-function resultsOf(events: readonly EventDetail[], visit: Visit, ports: ConsolePorts): Html {
+/** `last`: what asks again when nothing goes on any more. */
+function resultsOf(events: readonly EventDetail[], visit: Visit, ports: ConsolePorts, last: () => Html): Html {
   const { query, nowMs } = visit
   const nots = query.getAll('not').slice(0, MAX_SELECTED).flatMap(notOf)
   const all = events.length + nots.length
@@ -189,10 +198,7 @@ function resultsOf(events: readonly EventDetail[], visit: Visit, ports: ConsoleP
     outcome,
     deliveries,
   }))
-  return html`<div><p class="crumb"><a href="/console/events">Events</a></p><div class="head"><h1>${own(nots.length === 0 ? `Replayed ${counted(all, 'event')}` : `Replayed ${whole(events.length)} of ${counted(all, 'event')}`)}</h1>${when(
-    waits.length > 0,
-    () => html`${live('Live')}${asking(query, nowMs, Math.min(...waits))}`,
-  )}</div></div>
+  return html`<div><p class="crumb"><a href="/console/events">Events</a></p><div class="head"><h1>${own(nots.length === 0 ? `Replayed ${counted(all, 'event')}` : `Replayed ${whole(events.length)} of ${counted(all, 'event')}`)}</h1>${waits.length > 0 ? html`${live('Live')}${again({ ...partOf(visit), seconds: Math.min(...waits) })}` : last()}</div></div>
 ${when(
   events.length > 0,
   () =>
@@ -216,15 +222,10 @@ function notOf(text: string): readonly { readonly uid: string; readonly fault: F
 }
 
 /** Only what the page has understood: nothing else of a URL stands in what the page asks for. */
-function asking(query: URLSearchParams, nowMs: number, seconds: number): Html {
+function partOf({ query, nowMs }: Visit) {
   const same = new URLSearchParams()
   for (const uid of query.getAll('uid').filter(isUid).slice(0, MAX_SELECTED)) same.append('uid', uid)
   for (const { uid, fault } of query.getAll('not').slice(0, MAX_SELECTED).flatMap(notOf))
     same.append('not', `${uid}:${fault}`)
-  return again({
-    path: `/console/part/replay/selected?${same.toString()}`,
-    into: 'selected',
-    seconds,
-    nowMs,
-  })
+  return { path: `/console/part/replay/selected?${same.toString()}`, into: 'selected', nowMs }
 }
