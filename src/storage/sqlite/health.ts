@@ -102,7 +102,7 @@ export class Health {
       const { bavail, blocks, bsize } = statfsSync(this.#directory)
       this.#reserveBytes = Math.min(MAX_RESERVE_BYTES, Math.floor(blocks * bsize * RESERVE_SHARE))
       if (bavail * bsize >= this.#reserveBytes) return undefined
-      return `the disk is full: ${bavail * bsize} bytes are left where ${this.#reserveBytes} are kept in reserve`
+      return `the disk is full: ${mib(bavail * bsize)} are left where ${mib(this.#reserveBytes)} are kept in reserve`
     } catch (error) {
       return `the disk cannot be checked: ${messageOf(error)}`
     }
@@ -120,6 +120,8 @@ export class Health {
       (fault) => fault !== undefined,
     )
 }
+
+const mib = (bytes: number): string => `${(bytes / (1024 * 1024)).toFixed(1)} MiB`
 
 const REMEDY = 'restore a backup, or recover what there is with `sqlite3 … .recover`'
 

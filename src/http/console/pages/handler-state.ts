@@ -4,12 +4,12 @@ import type { HandlerDefinition } from '../../../domain/handler.ts'
 import type { Pause } from '../../../domain/pause.ts'
 import type { Problem } from '../../../domain/problem.ts'
 import type { HandlerDay } from '../../../domain/stats.ts'
-import { type Html, html, NOTHING, own } from '../html/html.ts'
-import { type MarkName, state, type Tone } from '../html/marks.ts'
+import { html, NOTHING, own } from '../html/html.ts'
 import { show } from '../html/show.ts'
 import { ago, capped, counted, duration, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime, within } from '../recent.ts'
+import type { Finding } from './finding.ts'
 import { briefSignature } from './signature.ts'
 
 /** A handler as its pages show it. */
@@ -31,16 +31,6 @@ export interface SeenHandler {
 
 /** Deliveries that have been due for longer are a backlog, as in the status. */
 const BACKLOG_MS = 60_000
-
-export interface HandlerFinding {
-  readonly mark: MarkName
-  readonly tone?: Tone
-  readonly word: string
-  /** A few words, for a list. */
-  readonly why: Html
-  /** Sentences, with what to do. */
-  readonly says: Html
-}
 
 /** A page with the names of the handlers waits no longer for those that only the store knows. */
 const NAMES_MS = 500
@@ -89,13 +79,11 @@ export const deadCountOf = ({ causes }: Pick<SeenHandler, 'causes'>): CappedCoun
     more: causes.some(({ isCapped }) => isCapped),
   }
 
-export const handlerStateOf = ({ mark, word, tone }: HandlerFinding): Html => state(mark, own(word), tone)
-
 const waitingText = ({ pending }: Waiting): string =>
   `${capped(pending)} ${pending.count === 1 ? 'delivery waits' : 'deliveries wait'}`
 
 /** What is so, the worst first; the first one is its state. */
-export function handlerFindings(seen: SeenHandler, nowMs: number): readonly [HandlerFinding, ...HandlerFinding[]] {
+export function handlerFindings(seen: SeenHandler, nowMs: number): readonly [Finding, ...Finding[]] {
   const [first, ...rest] = [
     ...missing(seen),
     ...paused(seen, nowMs),
@@ -114,7 +102,7 @@ export function weightOf(seen: SeenHandler, nowMs: number): number {
   return at === -1 ? ORDER.length : at
 }
 
-function missing({ handler, isRunning, waiting }: SeenHandler): readonly HandlerFinding[] {
+function missing({ handler, isRunning, waiting }: SeenHandler): readonly Finding[] {
   if (isRunning) return []
   const wait = waiting === undefined ? 'its deliveries wait' : waitingText(waiting)
   return [
@@ -131,7 +119,7 @@ function missing({ handler, isRunning, waiting }: SeenHandler): readonly Handler
   ]
 }
 
-function paused({ pause, waiting }: SeenHandler, nowMs: number): readonly HandlerFinding[] {
+function paused({ pause, waiting }: SeenHandler, nowMs: number): readonly Finding[] {
   if (pause === undefined) return []
   const { by, reason, sinceMs } = pause
   return [
@@ -144,7 +132,7 @@ function paused({ pause, waiting }: SeenHandler, nowMs: number): readonly Handle
   ]
 }
 
-function dead(seen: SeenHandler): readonly HandlerFinding[] {
+function dead(seen: SeenHandler): readonly Finding[] {
   const all = deadCountOf(seen)
   const [worst, ...others] = seen.causes ?? []
   if (all === undefined || worst === undefined) return []
@@ -160,7 +148,7 @@ function dead(seen: SeenHandler): readonly HandlerFinding[] {
   ]
 }
 
-function behind({ waiting, pause, isRunning }: SeenHandler, nowMs: number): readonly HandlerFinding[] {
+function behind({ waiting, pause, isRunning }: SeenHandler, nowMs: number): readonly Finding[] {
   const sinceMs = waiting?.dueSinceMs
   if (
     waiting === undefined ||
@@ -180,7 +168,7 @@ function behind({ waiting, pause, isRunning }: SeenHandler, nowMs: number): read
   ]
 }
 
-function failing({ failing: problem }: SeenHandler, nowMs: number): readonly HandlerFinding[] {
+function failing({ failing: problem }: SeenHandler, nowMs: number): readonly Finding[] {
   if (problem === undefined) return []
   const { summary, count, cause, sinceMs } = problem
   const error = cause === undefined ? NOTHING : html`: <span class="mono">${show(cause, 200)}</span>`
@@ -196,14 +184,14 @@ function failing({ failing: problem }: SeenHandler, nowMs: number): readonly Han
 }
 
 /** What the store does not tell is not taken for well. */
-const UNKNOWN: HandlerFinding = {
+const UNKNOWN: Finding = {
   mark: 'none',
   word: 'not known',
   why: own('the store does not answer'),
   says: own('The store does not tell now whether it keeps up. This page tells it as soon as the store does.'),
 }
 
-function steady({ day, waiting, causes }: SeenHandler): HandlerFinding {
+function steady({ day, waiting, causes }: SeenHandler): Finding {
   if (waiting === undefined || causes === undefined) return UNKNOWN
   const p50Ms = day?.times.p50Ms
   const takes = p50Ms === undefined ? '' : ` An attempt takes ${duration(p50Ms)} (median).`

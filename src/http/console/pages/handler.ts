@@ -14,7 +14,8 @@ import { ago, capped, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
-import { handlerFindings, handlerStateOf, namesOf, type SeenHandler, seeHandlers } from './handler-state.ts'
+import { stateOf } from './finding.ts'
+import { handlerFindings, namesOf, type SeenHandler, seeHandlers } from './handler-state.ts'
 import { groupOf } from './overview-problems.ts'
 import { pathOf, pausing, resuming } from './pausing.ts'
 import { signatureShown } from './signature.ts'
@@ -67,7 +68,7 @@ function workOf(seen: SeenHandler, visit: Visit): Html {
     html`<div><dt>${own(title)}</dt><dd>${own(value)}</dd><dd class="sub">${sub}</dd></div>`
   const sinceMs = waiting?.dueSinceMs
   return html`<div><p class="crumb"><a href="/console/handlers">Handlers</a></p><div class="head"><h1>${show(name, 80)}</h1><div class="bar">${live(LIVE)}${resuming('handler', name, pause, visit)}</div></div></div>
-<div class="card pad stack"><p class="says">${handlerStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: shape, tone, word, says }) => html`<li>${mark(shape, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}</div>
+<div class="card pad stack"><p class="says">${stateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: shape, tone, word, says }) => html`<li>${mark(shape, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}</div>
 <dl class="facts card">
 ${fact('Waiting', waiting === undefined ? '–' : capped(waiting.pending), sinceMs === undefined ? own(waiting === undefined ? '' : 'none is due') : html`oldest due ${ago(sinceMs, nowMs)}`)}
 ${fact('Handled this hour', rate(seen, day?.handledHourly.at(-1)), own(failedText(day?.failedHourly.at(-1))))}

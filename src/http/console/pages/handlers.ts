@@ -6,16 +6,9 @@ import { type Slice, sliceOf, slicePager, table } from '../html/table.ts'
 import { duration, ownCount, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { stateOf } from './finding.ts'
 import { registerHandlerPage } from './handler.ts'
-import {
-  deadCountOf,
-  handlerFindings,
-  handlerStateOf,
-  namesOf,
-  type SeenHandler,
-  seeHandlers,
-  weightOf,
-} from './handler-state.ts'
+import { deadCountOf, handlerFindings, namesOf, type SeenHandler, seeHandlers, weightOf } from './handler-state.ts'
 import { trend } from './overview-tables.ts'
 import { pathOf, registerPausing } from './pausing.ts'
 import { RELOAD } from './source-state.ts'
@@ -65,7 +58,7 @@ function listOf(slice: Slice<SeenHandler>, { nowMs }: Visit): Html {
         title: 'State',
         kind: 'short',
         onPhone: 'end',
-        cell: (seen) => handlerStateOf(handlerFindings(seen, nowMs)[0]),
+        cell: (seen) => stateOf(handlerFindings(seen, nowMs)[0]),
       },
       {
         title: 'Reason',

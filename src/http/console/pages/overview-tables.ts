@@ -5,15 +5,9 @@ import { spark } from '../html/plot.ts'
 import { show } from '../html/show.ts'
 import { type Column, table } from '../html/table.ts'
 import { ago, duration, ownCount, whole } from '../html/words.ts'
-import {
-  deadCountOf,
-  type HandlerFinding,
-  handlerFindings,
-  handlerStateOf,
-  type SeenHandler,
-  weightOf,
-} from './handler-state.ts'
-import { findingsOf, lastWebhookOf, type SeenSource, sourceStateOf } from './source-state.ts'
+import { type Finding, stateOf } from './finding.ts'
+import { deadCountOf, handlerFindings, type SeenHandler, weightOf } from './handler-state.ts'
+import { findingsOf, lastWebhookOf, type SeenSource } from './source-state.ts'
 
 /** Rows of each table; those with a problem come first. */
 const MAX_ROWS = 8
@@ -68,7 +62,7 @@ export function sourceTable(sources: readonly SeenSource[], count: number, nowMs
       idOf: ({ name }) => `source-${name}`,
       columns: [
         nameColumn('source'),
-        { title: 'State', onPhone: 'end', cell: ({ finding }) => sourceStateOf(finding) },
+        { title: 'State', onPhone: 'end', cell: ({ finding }) => stateOf(finding) },
         {
           title: 'Stored, 24 h',
           kind: 'number',
@@ -130,10 +124,8 @@ export function handlerTable(handlers: readonly SeenHandler[], count: number, no
 }
 
 /** With the number of its dead letters, which is what counts of them. */
-const handlerState = (finding: HandlerFinding, seen: SeenHandler): Html =>
-  finding.mark === 'dead'
-    ? state('dead', html`${own(finding.word)} ${ownCount(deadCountOf(seen))}`)
-    : handlerStateOf(finding)
+const handlerState = (finding: Finding, seen: SeenHandler): Html =>
+  finding.mark === 'dead' ? state('dead', html`${own(finding.word)} ${ownCount(deadCountOf(seen))}`) : stateOf(finding)
 
 /** The processes that share the store. */
 export const replicaTable = (replicas: readonly RunningReplica[], nowMs: number): Html =>

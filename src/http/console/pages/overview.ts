@@ -53,13 +53,19 @@ interface Seen {
 async function read(options: ConsolePorts, range: Range): Promise<Seen> {
   const nowMs = options.clock()
   const [status, stats, sources, handlers, replicas] = await Promise.all([
-    options.status(),
+    options.status().then(once),
     inTime(options.recentStats(RANGES[range])),
     seeSources(options),
     namesOf(options).then((names) => seeHandlers(names.slice(0, MAX_HANDLERS), options)),
     options.replicas === undefined ? undefined : inTime(options.replicas()),
   ])
   return { range, nowMs, status, stats, sources, handlers, replicas }
+}
+
+/** A full disk is one thing: the store names it, too. */
+function once(status: ServiceStatus): ServiceStatus {
+  const isFailing = status.problems.some(({ problem }) => problem === 'store_failing')
+  return isFailing ? { ...status, problems: status.problems.filter(({ problem }) => problem !== 'disk_low') } : status
 }
 
 /** What is judged for the tables, which show the first of them; the state of each source takes a query. */

@@ -6,12 +6,13 @@ import type { SourceHealth } from '../../../domain/source-health.ts'
 import type { SourceDay } from '../../../domain/stats.ts'
 import type { SourceView } from '../../schemas/configuration.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
-import { type MarkName, state, type Tone } from '../html/marks.ts'
+import type { MarkName } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { ago, counted, duration, moment } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime } from '../recent.ts'
 import type { Visit } from '../routes.ts'
+import type { Finding } from './finding.ts'
 
 /** A source as its pages show it. */
 export interface SeenSource {
@@ -28,17 +29,6 @@ export interface SeenSource {
   /** Undefined: nothing was counted, or the store does not tell; `isCounted` says which. */
   readonly day: SourceDay | undefined
   readonly isCounted: boolean
-}
-
-/** One thing that is so, with its reason. */
-interface Finding {
-  readonly mark: MarkName
-  readonly tone?: Tone
-  readonly word: string
-  /** A few words, for a list. */
-  readonly why: Html
-  /** Sentences, with what to do. */
-  readonly says: Html
 }
 
 /** Throws `unknown_source`. */
@@ -91,8 +81,6 @@ export function findingsOf(seen: SeenSource, nowMs: number): readonly [Finding, 
   const [first, ...rest] = bad
   return first === undefined ? [arriving(seen, nowMs)] : [first, ...rest]
 }
-
-export const sourceStateOf = ({ mark, word, tone }: Finding): Html => state(mark, own(word), tone)
 
 /** Where an operator has the settings read again. */
 export const RELOAD = html`<a href="/console/config">reload</a>`

@@ -13,19 +13,12 @@ import { ago, counted, duration, time, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { inTime } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { stateOf } from './finding.ts'
 import { pausing, resuming } from './pausing.ts'
 import { lastRefusals, refusalsOf, refusedIn } from './refusals.ts'
 import { registrationLink } from './registrations.ts'
 import { sampleForm } from './send-sample.ts'
-import {
-  findingsOf,
-  lastWebhookOf,
-  RELOAD,
-  type SeenSource,
-  seeSource,
-  sourceIn,
-  sourceStateOf,
-} from './source-state.ts'
+import { findingsOf, lastWebhookOf, RELOAD, type SeenSource, seeSource, sourceIn } from './source-state.ts'
 
 const DRIFT_SHOWN = 20
 const TYPES_SHOWN = 30
@@ -84,7 +77,7 @@ function arrivalOf(seen: SeenSource, lastRefusedMs: ReadonlyMap<RequestOutcome, 
     html`<div><dt>${own(title)}</dt><dd>${value}</dd><dd class="sub">${sub}</dd></div>`
   const number = (count = seen.isCounted ? 0 : undefined): Html => own(count === undefined ? '–' : whole(count))
   return html`<div><p class="crumb"><a href="/console/sources">Sources</a></p><div class="head"><h1>${show(name, 80)}</h1><div class="bar">${live(LIVE)}<a class="btn" href="${own(events)}">Its events</a>${resuming('source', name, pause, visit)}</div></div></div>
-<div class="card pad stack"><p class="says">${sourceStateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}${first.mark === 'silent' ? registrationLink(seen.source, setup, visit, 'go') : NOTHING}</div>
+<div class="card pad stack"><p class="says">${stateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}${first.mark === 'silent' ? registrationLink(seen.source, setup, visit, 'go') : NOTHING}</div>
 <dl class="facts card">
 ${fact('Last webhook', lastMs === undefined ? own(seen.state === undefined ? '–' : 'none yet') : ago(lastMs, nowMs), lastMs === undefined ? NOTHING : html`${time(lastMs, nowMs)} UTC`)}
 ${gapOf(seen, fact)}

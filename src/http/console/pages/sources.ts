@@ -7,13 +7,14 @@ import { sliceOf, slicePager, table } from '../html/table.ts'
 import { ago, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
+import { stateOf } from './finding.ts'
 import { trend } from './overview-tables.ts'
 import { pathOf, registerPausing } from './pausing.ts'
 import { refusedIn } from './refusals.ts'
 import { registerRegistrationPage } from './registrations.ts'
 import { registerSample } from './send-sample.ts'
 import { registerSourcePage } from './source.ts'
-import { findingsOf, lastWebhookOf, RELOAD, type SeenSource, seeSource, sourceStateOf } from './source-state.ts'
+import { findingsOf, lastWebhookOf, RELOAD, type SeenSource, seeSource } from './source-state.ts'
 
 const PAGE_SIZE = 30
 
@@ -70,7 +71,7 @@ function listOf(rows: readonly SeenSource[], foot: Html, { nowMs }: Visit): Html
         cell: (seen) =>
           html`<a class="row" href="${own(pathOf('source', nameOf(seen)))}">${show(nameOf(seen), 60)}</a>${seen.source.provider.name === nameOf(seen) ? NOTHING : html` <span class="muted small">${show(seen.source.provider.name, 40)}</span>`}`,
       },
-      { title: 'State', kind: 'short', onPhone: 'end', cell: (seen) => sourceStateOf(findingsOf(seen, nowMs)[0]) },
+      { title: 'State', kind: 'short', onPhone: 'end', cell: (seen) => stateOf(findingsOf(seen, nowMs)[0]) },
       {
         title: 'Reason',
         kind: 'cut',
