@@ -79,7 +79,7 @@ function arrivalOf(seen: SeenSource, lastRefusedMs: ReadonlyMap<RequestOutcome, 
   return html`<div><p class="crumb"><a href="/console/sources">Sources</a></p><div class="head"><h1>${show(name, 80)}</h1><div class="bar">${live(LIVE)}<a class="btn" href="${own(events)}">Its events</a>${resuming('source', name, pause, visit)}</div></div></div>
 <div class="card pad stack"><p class="says">${stateOf(first)} ${first.says}</p>${when(rest.length > 0, () => html`<ul class="steps">${rest.map(({ mark: name, tone, word, says }) => html`<li>${mark(name, tone)}<span><b>${own(word)}</b>: ${says}</span></li>`)}</ul>`)}${first.mark === 'silent' ? registrationLink(seen.source, setup, visit, 'go') : NOTHING}</div>
 <dl class="facts card">
-${fact('Last webhook', lastMs === undefined ? own(seen.state === undefined ? '–' : 'none yet') : ago(lastMs, nowMs), lastMs === undefined ? NOTHING : html`${time(lastMs, nowMs)} UTC`)}
+${fact('Last webhook', lastMs === undefined ? own(seen.state === undefined ? '–' : 'none yet') : ago(lastMs, nowMs), lastMs === undefined ? NOTHING : html`${time(lastMs, nowMs)} UTC${own(seen.isTurnedAway ? ', stored or turned away' : '')}`)}
 ${gapOf(seen, fact)}
 ${fact('Stored, 24 h', number(day?.total.received), storedSub(seen))}
 ${fact('Refused, 24 h', number(day && refusedIn(day.total)), own(seen.isTurnedAway ? 'those of now are counted later' : day !== undefined && refusedIn(day.total) > 0 ? 'reasons below' : ''))}
