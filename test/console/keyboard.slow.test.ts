@@ -41,6 +41,7 @@ test('an operator does without a mouse all that a night asks for', async () => {
 
   // Signs in: the field has the focus.
   await page.goto(`${scene.opsUrl}/console`)
+  await page.locator('#token:focus').waitFor()
   await page.keyboard.type(OPS_TOKEN)
   await press(page, 'Enter')
   await isAt(page, /^\/console$/)
@@ -54,7 +55,7 @@ test('an operator does without a mouse all that a night asks for', async () => {
   await press(page, 'j', 'Enter')
   await isAt(page, new RegExp(`^/console/events/${uid}$`))
   await expect
-    .poll(() => page.getByRole('region', { name: /stack/i }).first().innerText())
+    .poll(() => page.getByRole('group', { name: /stack/i }).first().innerText())
     .toMatch(/scene\.ts[^]*connect ECONNREFUSED ledger-db:5432/)
 
   // Replays it, and sees it succeed without loading the page again.
@@ -102,11 +103,10 @@ test('an operator does without a mouse all that a night asks for', async () => {
   await tabTo(page, /^crm-sync$/)
   await press(page, 'Enter')
   await isAt(page, /^\/console\/handlers\/crm-sync$/)
-  await tabTo(page, /^Pause/)
-  await press(page, 'Enter')
   await tabTo(page, /^reason$/)
   await page.keyboard.type('CRM maintenance')
   await press(page, 'Enter')
+  await page.getByRole('button', { name: 'Resume' }).waitFor()
   await page.getByText('CRM maintenance').waitFor()
   await tabTo(page, /^Resume$/)
   await press(page, 'Enter')
