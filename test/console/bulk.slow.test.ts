@@ -31,7 +31,7 @@ test('an operator replays all that match a search: sees how many before, follows
   await signIn(page, scene.opsUrl)
   await page.goto(`${scene.opsUrl}/console/events?q=${encodeURIComponent('outcome:dead blue')}`)
   await page.locator('a[data-key=a]').click()
-  await expect.poll(() => heading(page)).toBe('Replay 6 dead letters?')
+  await expect.poll(() => heading(page)).toBe('Replay 6 events with dead letters?')
   await expect.poll(() => page.getByText('billing dead, runs again').count()).toBe(3)
   await page.getByLabel('At most').fill('1')
   await page.getByRole('button', { name: 'Replay 6' }).click()

@@ -131,7 +131,7 @@ ${question(
   `/console/discard${isSelection ? '/selected' : ''}`,
   meant,
   html`<ul class="steps">${step('discarded', html`They do not count as dead any more, and no handler runs.`)}${step('note', html`Their events stay as long as the service keeps them. They are found by <code>outcome:discarded</code> and can be replayed from there.`)}</ul>
-${samples(isSelection || isOfEvents ? counted(rows.length, 'event') : rows.length === 1 ? 'The one that died' : `The first ${whole(rows.length)} that died`, rows, visit)}
+${samples(isSelection ? counted(rows.length, 'event') : isOfEvents ? `The first ${counted(rows.length, 'event')}` : rows.length === 1 ? 'The one that died' : `The first ${whole(rows.length)} that died`, rows, visit)}
 <div class="bar"><a class="btn" href="${own(originOf(meant))}">Cancel</a>${when(visit.mayChange, () => html`<button class="btn stop" type="submit">Discard ${own(isOfEvents ? 'them' : n)}</button>`)}</div>`,
 )}`
 }

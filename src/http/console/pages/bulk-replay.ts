@@ -161,8 +161,10 @@ function ask(found: Preview, visit: Visit, ports: ConsolePorts): Html {
   const running = jobs.find(({ state }) => state === 'running')
   if (count === 0 && !more) return nothing(found, visit)
   const n = numberOf(count, more)
-  const what = filter.delivery === 'dead' ? 'dead letter' : 'event'
-  return html`<div class="head"><div><h1>Replay ${own(`${n} ${what}${count === 1 && !more ? '' : 's'}${count === 0 ? ' that match' : ''}`)}${meant.handler === undefined ? NOTHING : html` to ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
+  const isDead = filter.delivery === 'dead'
+  // Events are counted, of which each has one dead letter of a handler, and may have several of all.
+  const what = isDead && filter.handler !== undefined ? 'dead letter' : 'event'
+  return html`<div class="head"><div><h1>Replay ${own(`${n} ${what}${count === 1 && !more ? '' : 's'}${isDead && filter.handler === undefined ? ' with dead letters' : ''}${count === 0 ? ' that match' : ''}`)}${meant.handler === undefined ? NOTHING : html` to ${show(meant.handler, 60)}`}?</h1>${meant.q === '' ? NOTHING : html`<p>All that match <code>${show(meant.q, 300)}</code></p>`}</div></div>
 ${question(
   visit,
   '/console/replay',

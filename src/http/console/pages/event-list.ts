@@ -130,6 +130,7 @@ const link = (event: EventSummary, found: Found): Html =>
  */
 function deliveriesCell({ visit: { nowMs }, isPaused }: Found, isCut: boolean) {
   const budget = new Budget(MAX_DELIVERIES_BYTES)
+  const named = (delivery: DeliverySummary): Html => quiet(delivery, isPaused)
   const quietly = (text: string): Html => html`<span class="muted">${own(text)}</span>`
   const counted = (deliveries: readonly DeliverySummary[], more?: string): string =>
     isCut ? 'and more' : countedByState(deliveries, more)
@@ -138,18 +139,26 @@ function deliveriesCell({ visit: { nowMs }, isPaused }: Found, isCut: boolean) {
     if (deliveries.length === 0)
       return html`<span class="muted">${own(status)}${reasons[0] === undefined ? NOTHING : html`: ${show(reasons[0], 120)}`}</span>`
     const inOrder = worstFirst(deliveries)
-    const named = inOrder.slice(0, MAX_DELIVERIES)
+    const shown = inOrder.slice(0, MAX_DELIVERIES)
     const rest = inOrder.slice(MAX_DELIVERIES)
-    const pieces = named.map((each, at) =>
-      at === 0 && isFailed(each) ? failed(each, nowMs, isPaused) : quiet(each, isPaused),
-    )
-    const all = rest.length === 0 ? pieces : [...pieces, quietly(counted(rest, ' more'))]
-    return (
-      budget.take(between(all, html`<span class="muted"> · </span>`)) ??
-      quietly(isCut ? 'its page has them' : countedByState(inOrder))
-    )
+    const dot = html`<span class="muted"> · </span>`
+    const [first, ...others] = shown
+    const line =
+      first !== undefined && isFailed(first)
+        ? beside(
+            failed(first, nowMs, isPaused),
+            rest.length === 0 ? between(others.map(named), dot) : quietly(counted(inOrder.slice(1), ' more')),
+          )
+        : between(rest.length === 0 ? shown.map(named) : [...shown.map(named), quietly(counted(rest, ' more'))], dot)
+    return budget.take(line) ?? quietly(isCut ? 'its page has them' : countedByState(inOrder))
   }
 }
+
+/** What there is room for of an error, and what must not go with it. */
+const beside = (error: Html, others: Html): Html =>
+  others === NOTHING
+    ? error
+    : html`<div class="pair"><span>${error}</span><span><span class="muted">· </span>${others}</span></div>`
 
 const isFailed = ({ lastError, state: now }: DeliverySummary): boolean => lastError !== undefined && now !== 'succeeded'
 

@@ -58,10 +58,10 @@ export function deliveriesInWords(
       html`${mark(delivery.state)} ${show(delivery.handler, 40)} <span class="muted">${own(delivery.state)}${own(runs === undefined ? '' : again.includes(delivery) ? ', runs again' : ', stays as it is')}</span>`,
   )
   const rest = [again.slice(MAX_NAMED), others.slice(Math.max(0, MAX_NAMED - again.length))].flatMap((these, at) => {
-    const fate = runs === undefined ? '' : at === 0 ? ', to run again' : ', to stay as they are'
-    return these.length === 0
-      ? []
-      : [html`<span class="muted">${own(`${countedByState(these, ' more')}${fate}`)}</span>`]
+    const [run, stay] = these.length === 1 ? ['runs', 'stays as it is'] : ['run', 'stay as they are']
+    const fate = runs === undefined ? '' : at === 0 ? `, ${run} again` : `, ${stay}`
+    const more = at === 0 || again.length < MAX_NAMED ? ' more' : ''
+    return these.length === 0 ? [] : [html`<span class="muted">${own(`${countedByState(these, more)}${fate}`)}</span>`]
   })
   return between([...pieces, ...rest], html` · `)
 }
