@@ -157,10 +157,10 @@ function after(job: ReplayDetail, isAllDone: boolean): Html {
   return html`<p class="small">${own(died > 0 ? `${left}${whole(died)} died again. ` : left)}${link}</p>`
 }
 
-/** Dead letters by cause, where one of them can be tried. */
-const leftOf = (job: ReplayJob): string => {
-  const handler = job.filter.handler ?? job.handler
-  if (job.filter.delivery !== 'dead') return listOf(job)
+/** Dead letters by cause, where one of them can be tried; if they were searched for, the search. */
+function leftOf(job: ReplayDetail): string {
+  const { delivery, handler = job.handler, cause: _cause, source: _source, untilMs: _until, ...words } = job.filter
+  if (delivery !== 'dead' || Object.keys(words).length > 0) return listOf(job)
   return handler === undefined ? '/console/dead' : `/console/dead?handler=${encodeURIComponent(handler)}`
 }
 
