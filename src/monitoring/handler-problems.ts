@@ -11,6 +11,8 @@ const BACKLOG_MS = 60_000
 const CRITICAL_BACKLOG_MS = 15 * 60_000
 /** Fewer deliveries that wait to be tried again are no problem yet. */
 const MIN_RETRYING = 10
+/** What began to fail later may be over in a moment. */
+const SHORT_MS = 60_000
 /** The newest deliveries of a handler, by which it is judged. */
 const NEWEST = 100
 /** Handlers whose deliveries are looked at, of each kind of trouble. */
@@ -85,17 +87,19 @@ export const handlersMissing: Check = ({ missingHandlers }) =>
     handler,
   }))
 
-export const handlersFailing: Check = ({ failing }) =>
-  failing.map(({ handler, count, more, sinceMs, error }) => ({
-    problem: 'handler_failing',
-    severity: 'warning',
-    summary: `most attempts fail; ${more ? 'more than ' : ''}${waits(count)} to be tried again`,
-    count,
-    ...(sinceMs !== undefined && { sinceMs }),
-    ...(error !== undefined && { cause: error }),
-    handler,
-    command: 'holdfast events list --outcome failing',
-  }))
+export const handlersFailing: Check = ({ failing, nowMs }) =>
+  failing
+    .filter(({ sinceMs = 0 }) => nowMs - sinceMs >= SHORT_MS)
+    .map(({ handler, count, more, sinceMs, error }) => ({
+      problem: 'handler_failing',
+      severity: 'warning',
+      summary: `most attempts fail; ${more ? 'more than ' : ''}${waits(count)} to be tried again`,
+      count,
+      ...(sinceMs !== undefined && { sinceMs }),
+      ...(error !== undefined && { cause: error }),
+      handler,
+      command: 'holdfast events list --outcome failing',
+    }))
 
 /** By handler, as far as it is known whose deliveries are due. */
 export const backlog: Check = ({ counts, waiting, pauses, nowMs }) => {

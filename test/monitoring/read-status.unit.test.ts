@@ -90,11 +90,15 @@ test('a handler is failing while most of its newest deliveries fail and ten wait
   const delivery = { eventUid: 'e', source: 'ai', type: 't', handler: 'log', attempts: 1, dueAtMs: NOW_MS } as const
   const failed = { ...delivery, state: 'pending', lastError: 'CRM answered 503' } as const
   const succeeded = { ...delivery, state: 'succeeded' } as const
-  const named = async (count: number, items: readonly (typeof failed | typeof succeeded)[]) => {
+  const named = async (
+    count: number,
+    items: readonly (typeof failed | typeof succeeded)[],
+    oldestReceivedAtMs = NOW_MS - 60_000,
+  ) => {
     const { store } = parts()
     const facets = {
       ...store.facets,
-      retrying: async () => [{ handler: 'log', count, more: false, oldestReceivedAtMs: NOW_MS - 60_000 }],
+      retrying: async () => [{ handler: 'log', count, more: false, oldestReceivedAtMs }],
     }
     const status = await createReadStatus(
       parts({ store: { ...store, facets, deliveries: async () => ({ items, nextCursor: undefined }) } }),
@@ -105,6 +109,7 @@ test('a handler is failing while most of its newest deliveries fail and ten wait
     { handler: 'log', count: 10, sinceMs: NOW_MS - 60_000, cause: 'CRM answered 503' },
   ])
   expect(await named(9, [failed, failed])).toEqual([])
+  expect(await named(10, [failed, failed], NOW_MS - 59_000)).toEqual([])
   expect(await named(40, [succeeded, succeeded, failed])).toEqual([])
 })
 
