@@ -40,6 +40,7 @@ const bytesOf = (text: string): number => Buffer.byteLength(text)
 const storeWith = (events: readonly EventSummary[], deliveries: readonly DeliverySummary[]): OpenStore =>
   Object.assign(Object.create(store) as OpenStore, {
     events: async () => ({ items: events, nextCursor: undefined }),
+    deliveries: async () => ({ items: deliveries.slice(0, 30), nextCursor: undefined }),
     facets: Object.assign(Object.create(store.facets), { deliveriesOf: async () => deliveries }),
   })
 
@@ -56,7 +57,7 @@ function failing(handlers: number, text: (length: number, at: number) => string)
       source,
       type,
       receivedAtMs,
-      handler: text(256, at),
+      handler: text(100, at),
       state: at === handlers - 1 ? ('dead' as const) : ('pending' as const),
       attempts: 2,
       dueAtMs: NOW_MS + 60_000,
@@ -74,6 +75,7 @@ test('a list of events names the worst delivery of each, with its error, and cou
 
 test.each([
   ['list of events with 200 handlers', '/events', 200],
+  ['list of dead letters', '/dead/list', 1],
   ['search with a long text', `/events?q=${encodeURIComponent(`"${'é'.repeat(200)}"`)}`, 3],
 ])('a page stays under 100 kB however long the texts of others are: a %s', async (_, path, handlers) => {
   expect(bytesOf(await read(path, { store: failing(handlers, dear) }))).toBeLessThan(MAX_PAGE_BYTES)

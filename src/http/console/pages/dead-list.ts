@@ -1,5 +1,6 @@
 import type { DeliverySummary } from '../../../domain/delivery.ts'
 import type { Page as ListPage } from '../../../domain/page.ts'
+import { Budget } from '../html/budget.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { plain, show } from '../html/show.ts'
 import { type Column, pager, table } from '../html/table.ts'
@@ -12,6 +13,8 @@ import { selectionBar, selectionForm } from './selection-form.ts'
 import { signatureShown } from './signature.ts'
 
 const PAGE_SIZE = 30
+/** What all errors of a page may take; of further ones only the beginning is shown. */
+const MAX_ERROR_BYTES = 12_000
 const FILTERS = ['handler', 'source', 'cause'] as const
 
 /** The dead letters one by one, the last to die first. */
@@ -50,6 +53,7 @@ ${page.items.length === 0 ? html`<div class="card pad"><p>Nothing is dead ${own(
 function rows(filter: Filter, { items, nextCursor }: ListPage<DeliverySummary>, visit: Visit): Html {
   const { nowMs, mayChange } = visit
   const older = new URLSearchParams({ ...filter, cursor: nextCursor ?? '' })
+  const errors = new Budget(MAX_ERROR_BYTES)
   const shown = table<DeliverySummary>({
     caption: 'Dead letters, the last to die first',
     rows: items,
@@ -62,9 +66,14 @@ function rows(filter: Filter, { items, nextCursor }: ListPage<DeliverySummary>, 
         kind: 'name',
         onPhone: 'wide',
         cell: ({ eventUid, type }) =>
-          html`<a class="row" href="/console/events/${own(eventUid)}">${show(type, 80)}</a>`,
+          html`<a class="row" href="/console/events/${own(eventUid)}">${show(type, 60)}</a>`,
       },
-      { title: 'Error', kind: 'cut', onPhone: 'wide', cell: ({ lastError = '' }) => show(lastError, 200) },
+      {
+        title: 'Error',
+        kind: 'cut',
+        onPhone: 'wide',
+        cell: ({ lastError = '' }) => errors.take(show(lastError, 200)) ?? show(lastError, 20),
+      },
       ...(filter.handler === undefined ? [HANDLER] : []),
       ...(filter.source === undefined ? [SOURCE] : []),
       {
@@ -86,7 +95,7 @@ const SELECTION: Column<DeliverySummary> = {
   title: 'Select',
   isTitleHidden: true,
   cell: ({ eventUid, type, handler }) =>
-    html`<input type="checkbox" name="uid" value="${own(`${eventUid}:${handler}`)}" aria-label="Select ${plain(type, 80)}, ${own(eventUid.slice(-6))}, ${plain(handler, 60)}">`,
+    html`<input type="checkbox" name="uid" value="${own(`${eventUid}:${handler}`)}" aria-label="Select ${plain(type, 44)}, ${own(eventUid.slice(-6))}, ${plain(handler, 24)}">`,
 }
 const HANDLER: Column<DeliverySummary> = { title: 'Handler', onPhone: 'gone', cell: ({ handler }) => show(handler, 40) }
 const SOURCE: Column<DeliverySummary> = { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) }

@@ -98,7 +98,7 @@ const SELECTION: Column<EventSummary> = {
   title: 'Select',
   isTitleHidden: true,
   cell: ({ uid, type }) =>
-    html`<input type="checkbox" name="uid" value="${own(uid)}" id="s-${own(uid)}" aria-label="Select ${plain(type, 80)}, ${own(uid.slice(-6))}">`,
+    html`<input type="checkbox" name="uid" value="${own(uid)}" id="s-${own(uid)}" aria-label="Select ${plain(type, 60)}, ${own(uid.slice(-6))}">`,
 }
 
 const SOURCE: Column<EventSummary> = { title: 'Source', onPhone: 'gone', cell: ({ source }) => show(source, 40) }
@@ -122,7 +122,7 @@ function urlOf({ uid }: EventSummary, { words, cursor }: Found): string {
 }
 
 const link = (event: EventSummary, found: Found): Html =>
-  html`<a class="row" href="${own(urlOf(event, found))}" id="l-${own(event.uid)}">${show(event.type, 80)}</a>`
+  html`<a class="row" href="${own(urlOf(event, found))}" id="l-${own(event.uid)}">${show(event.type, 60)}</a>`
 
 /**
  * What became of each event, in a line: the deliveries that need a person first, and one error. `isCut`: an event may have more deliveries
