@@ -146,7 +146,7 @@ describe('in a folder with the package, a handler and no settings', () => {
 
   test('its console has its style sheet, its scripts and its icon', async () => {
     const service = await startProgram(['npx', 'holdfast', 'serve'], project, settings, true)
-    const page = await (await fetch(`${service.opsUrl}/console`)).text()
+    const page = await (await fetch(`${service.opsUrl}/console/events`)).text()
     const urls = [...page.matchAll(/(?:href|src)="([^"]*assets[^"]*)"/g)].map(([, url = '']) =>
       url.replaceAll('&#x2F;', '/'),
     )

@@ -13,7 +13,7 @@ import { findingsOf, lastWebhookOf, type SeenSource } from './source-state.ts'
 const MAX_ROWS = 8
 
 const section = (id: string, title: string, count: number, content: Html): Html =>
-  html`<section aria-labelledby="${own(id)}"><div class="head tight"><h2 id="${own(id)}">${own(title)}</h2><a href="/console/${own(id)}">All ${own(whole(count))}</a></div>${content}</section>`
+  html`<section aria-labelledby="${own(id)}"><div class="head tight"><h2 id="${own(id)}">${own(title)} <span class="small muted">24 hours</span></h2><a href="/console/${own(id)}">All ${own(whole(count))}</a></div>${content}</section>`
 
 const nameColumn = (kind: 'source' | 'handler'): Column<{ readonly name: string }> => ({
   title: kind === 'source' ? 'Source' : 'Handler',
@@ -64,7 +64,7 @@ export function sourceTable(sources: readonly SeenSource[], count: number, nowMs
         nameColumn('source'),
         { title: 'State', onPhone: 'end', cell: ({ finding }) => stateOf(finding) },
         {
-          title: 'Stored, 24 h',
+          title: 'Stored',
           kind: 'number',
           cell: ({ seen }) => number('stored, 24 h', seen.day?.total.received ?? none(seen)),
         },
@@ -103,7 +103,7 @@ export function handlerTable(handlers: readonly SeenHandler[], count: number, no
             nameColumn('handler'),
             { title: 'State', onPhone: 'end', cell: ({ finding, seen }) => handlerState(finding, seen) },
             {
-              title: 'Handled, 24 h',
+              title: 'Handled',
               kind: 'number',
               cell: ({ seen }) => number('handled, 24 h', seen.day?.handled ?? none(seen)),
             },
