@@ -48,29 +48,39 @@ const rowOf = (text: string, id: string): string =>
   read(new RegExp(`<tr role="row" id="${id}">.*?</tr>`, 's').exec(text)?.[0] ?? '')
 
 test.each([
-  ['by its rhythm', { health: { silentSinceMs: NOW_MS - 90 * MINUTE_MS }, state: {} }],
-  ['since its tasks end only by poll', { health: {}, state: { silentSinceMs: NOW_MS - 90 * MINUTE_MS } }],
-])('a source that is silent %s is silent in the list, on its page and in the API', async (_, { health, state }) => {
-  const { get, api } = openWith({
-    sourceHealth: () => ({ ...HEALTHY, ...health }),
-    sourceState: async () => ({ ...calm, ...state }),
-  })
-  const since: string = (await api('/v1/sources')).items[0].silent_since
-  expect(since).toBe(new Date(NOW_MS - 90 * MINUTE_MS).toISOString())
-  expect(rowOf((await get('/console/sources')).text, 'source-ai')).toContain(
-    'silent nothing for 1 h 30 min, usually one every 4 min',
-  )
-  const page = (await get('/console/sources/ai')).text
-  expect(page).toContain(`No webhook has come since <time datetime="${since}">`)
-  expect(read(page)).toContain('set SOURCE_AI_EXPECT_EVERY')
-})
+  ['by its rhythm', { health: { silentSinceMs: NOW_MS - 90 * MINUTE_MS }, state: {}, why: 'usually one every 4 min' }],
+  [
+    'since its tasks end only by poll',
+    {
+      health: {},
+      state: { silentSinceMs: NOW_MS - 90 * MINUTE_MS, recovered: 5 },
+      why: 'and 5 tasks of the last hour ended by a poll',
+    },
+  ],
+])(
+  'a source that is silent %s is silent in the list, on its page and in the API',
+  async (_, { health, state, why }) => {
+    const { get, api } = openWith({
+      sourceHealth: () => ({ ...HEALTHY, ...health }),
+      sourceState: async () => ({ ...calm, ...state }),
+    })
+    const since: string = (await api('/v1/sources')).items[0].silent_since
+    expect(since).toBe(new Date(NOW_MS - 90 * MINUTE_MS).toISOString())
+    expect(rowOf((await get('/console/sources')).text, 'source-ai')).toContain(`silent nothing for 1 h 30 min, ${why}`)
+    const page = (await get('/console/sources/ai')).text
+    expect(page).toContain(`No webhook has come since <time datetime="${since}">`)
+    expect(read(page)).toContain(why)
+  },
+)
 
 test.each(['open', 'half_open'] as const)(
   'a source whose circuit breaker is %s tells what it waits for',
   async (breaker) => {
     const { get } = openWith({ sourceHealth: () => HEALTHY, sourceState: async () => ({ ...calm, breaker }) })
     const text = read((await get('/console/sources/ai')).text)
-    expect(text).toContain(`breaker ${breaker.replace('_', ' ')} Calls to the provider's API fail in a row`)
+    expect(text).toContain(
+      `breaker ${breaker.replace('_', ' ')} Calls to the provider's API have failed. The service has paused them.`,
+    )
     expect(text).toContain('webhooks arrive all the same')
   },
 )

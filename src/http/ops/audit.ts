@@ -38,7 +38,7 @@ declare module 'fastify' {
 /** Says what the request changed. A later call adds to an earlier one. */
 export function noteChange(request: FastifyRequest, note: AuditNote): void {
   const before = request.auditNote
-  const [first = {}] = before === 'nothing changed' || before === null ? [] : before
+  const [first = {}] = before === 'nothing changed' ? [] : (before ?? [])
   request.auditNote = [{ ...first, ...note }]
 }
 
