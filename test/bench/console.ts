@@ -83,8 +83,8 @@ async function findPages(cookie: string): Promise<readonly string[]> {
     const text = await answer.text()
     if (!answer.headers.get('content-type')?.startsWith('text/html')) continue
     found.push(path)
-    for (const [, link = ''] of text.matchAll(/href="([^"#]+)/g)) {
-      const to = link.replaceAll('&#x2F;', '/').replaceAll('&#x3D;', '=').replaceAll('&amp;', '&')
+    for (const [, link = ''] of text.matchAll(/href="([^"]+)"/g)) {
+      const to = link.replaceAll('&#x2F;', '/').replaceAll('&#x3D;', '=').replaceAll('&amp;', '&').replace(/#.*/, '')
       if (/^\/console(?:[/?](?!assets)|$)/.test(to)) waiting.push(to)
     }
   }
