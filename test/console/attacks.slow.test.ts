@@ -147,7 +147,7 @@ test('without a token, a page of another site or port changes nothing and reads 
 })
 
 describe('a link to a page of the console, in a chat,', () => {
-  test('leads to that page, whoever is signed in', async () => {
+  test('leads somebody who is signed in to that page', async () => {
     const scene = await startScene()
     const page = await person(scene)
     const url = `${scene.opsUrl}/console/events?q=type:invoice.*`

@@ -130,8 +130,8 @@ describe('the replay of a group of dead letters', () => {
   test.each([
     [
       'no process has the handler',
-      'handler=nobody&cause=000000000000',
-      'No running process has the handler <bdi>nobody</bdi>',
+      'handler=removed&cause=000000000000',
+      'No running process has the handler <bdi>removed</bdi>',
     ],
     ['the source is not configured', 'q=outcome:dead+source:gone', 'The source <bdi>gone</bdi> is not configured'],
   ])('cannot be asked for if %s', async (_, query, words) => {
@@ -280,7 +280,7 @@ describe('one who may only read', () => {
     await settled(1)
   })
 
-  test.each(FORMS)('sends %s in vain, as does a form without its hidden field', async (path) => {
+  test.each(FORMS)('gets 409, as everybody does, for a form of %s without its hidden field', async (path) => {
     expect((await send(`/console/${path}`, [['q', 'outcome:dead']])).status).toBe(409)
   })
 })

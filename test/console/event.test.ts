@@ -21,7 +21,7 @@ describe('the page of an event', () => {
     for (const shown of [read.text, text]) {
       expect(shown).toContain('<bdi>billing</bdi></a></b> tried 3 times in')
       expect(shown).toContain('Received from <bdi>127.0.0.1</bdi>')
-      expect(shown).toContain('Verified by secret 1 of 1')
+      expect(shown).toMatch(/Verified by secret 1 of 1[^]*Stored, and then acknowledged[^]*billing<\/bdi>, attempt 1/)
       expect(shown).toContain('<bdi>billing</bdi>, attempt 3, failed after')
       expect(shown).toContain('because of <b><bdi>Error: connect ECONNREFUSED ledger-db:5432</bdi></b>')
       expect(shown).toMatch(/<span class="own"> {4}<bdi>at .*test&#x2F;console&#x2F;handlers&#x2F;/)

@@ -13,7 +13,7 @@ const TOKENS = { tokens: ['token-0123456789'], readTokens: ['read-0123456789'], 
 let store: OpenStore
 let page: (query: string, token?: string) => Promise<{ status: number; text: string }>
 
-/** 31 paid invoices, of which the first is dead, and one that nobody wants. */
+/** 31 paid invoices, of which the first is dead, and one that no handler wants. */
 beforeAll(async () => {
   store = await openEmptyStore()
   for (let at = 0; at < 31; at++)

@@ -64,8 +64,8 @@ test('the policy in force is told with what is its own and what the default', as
 })
 
 test('a handler that no code has is not found, and names none', async () => {
-  expect((await operator.get('/console/handlers/nobody')).status).toBe(404)
-  expect((await operator.send('/console/handlers/nobody/pause')).status).toBe(404)
+  expect((await operator.get('/console/handlers/removed')).status).toBe(404)
+  expect((await operator.send('/console/handlers/removed/pause')).status).toBe(404)
 })
 
 test('someone who may only read sees no control, and is refused them', async () => {

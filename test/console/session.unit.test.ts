@@ -56,7 +56,7 @@ test('a session ends after twelve hours, however much it is used, and its cookie
   expect(ages.slice(-5)).toEqual([30, 30, 20, 10, 0])
 })
 
-test('a cookie is signed: nobody changes its role, its times or its id, and another token does not read it', () => {
+test('a cookie is signed: one whose role, times or id were changed is refused, and another token does not read it', () => {
   const { sessions, begin, now } = rig()
   const cookie = begin('OPS_READ_TOKEN')
   const [role, start, last, id, signature] = cookie.split('.')

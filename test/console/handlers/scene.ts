@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Router } from 'holdfast'
 
 /** While this file is there, `billing` cannot reach its database. */
 const isBroken = (): boolean => existsSync(process.env.SCENE_BROKEN ?? 'broken')
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Handlers of a small shop: one that always works, one whose database may be away, one that fails and recovers, and one that is slow. */
 export default (router: Router): void => {
@@ -24,5 +23,7 @@ export default (router: Router): void => {
     const { stock } = event.data as { stock?: boolean }
     if (stock === false) fail(`no stock in attempt ${attempt}`)
   })
-  router.on('report.*', { name: 'crm-sync' }, async () => sleep(50))
+  router.on('report.*', { name: 'crm-sync' }, async () => {
+    await sleep(50)
+  })
 }

@@ -37,7 +37,7 @@ export interface Frame {
   readonly version: string
   /** `3 replicas`, for example. */
   readonly about: string
-  /** By what right the person is here; undefined: nobody has to sign in. */
+  /** By what right the person is here; undefined: the service asks for no token. */
   readonly right: 'OPS_TOKEN' | 'OPS_READ_TOKEN' | undefined
   readonly theme: Theme
   readonly times: 'utc' | 'local'

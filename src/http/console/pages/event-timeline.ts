@@ -33,6 +33,7 @@ const line = ({ id, atMs, mark: name, tone, title, detail }: Moment, nowMs: numb
 const momentsOf = (story: Story, headersUrl: string): readonly Moment[] => [
   arrival(story, headersUrl),
   ...verification(story),
+  ...stored(story),
   ...notRun(story),
   ...(story.task === undefined ? [] : taskMoments(story.task, story)),
   ...replayMoments(story),
@@ -62,6 +63,19 @@ function arrival({ event }: Story, headersUrl: string): Moment {
     detail: () =>
       html`<p>${by}${own(bytes(size))} · <a href="${own(headersUrl)}">${own(counted(Object.keys(headers).length, 'header'))}</a></p>`,
   }
+}
+
+/** An event with deliveries; `notRun` tells of the others. The time of the acknowledgement itself is not kept. */
+function stored({ event: { receivedFrom, deliveries, receivedAtMs } }: Story): readonly Moment[] {
+  if (receivedFrom === undefined || deliveries.length === 0) return []
+  return [
+    {
+      id: 'm-kept',
+      atMs: receivedAtMs,
+      mark: 'stored',
+      title: html`Stored, and then acknowledged`,
+    },
+  ]
 }
 
 function verification({ event: { verifiedBy, receivedAtMs } }: Story): readonly Moment[] {

@@ -139,7 +139,7 @@ function momentsOf({ task, events }: Seen, nowMs: number): readonly Moment[] {
             detail:
               polls === 0
                 ? html`the provider was not asked yet`
-                : html`asked ${own(times(polls))} since${lastError === null ? NOTHING : html`, the last time in vain: ${show(lastError, 300)}`}`,
+                : html`asked ${own(times(polls))} since${lastError === null ? NOTHING : html`, and the last poll failed: ${show(lastError, 300)}`}`,
           },
         ]
       : []),
