@@ -16,7 +16,7 @@ import { views } from './dead-views.ts'
 import { holdOf } from './event-story.ts'
 import { whyGone } from './gone.ts'
 import { bulkUrl } from './meant.ts'
-import { isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
+import { endedAtMs, isOf, type Probed, probedBy, probeForm, probePanel, registerProbe } from './probe.ts'
 import { runningReplays } from './running-replays.ts'
 import { signatureShown } from './signature.ts'
 import { trend } from './trend.ts'
@@ -32,6 +32,8 @@ const IDLE_SECONDS = 5
 const SAMPLE_MS = 600_000
 const MAX_SAMPLES = 500
 const RETENTION_MS = 600_000
+/** So long after a probe the dead letters are counted for each answer. */
+const FRESH_MS = 60_000
 /** What the store does not tell within this time is left out. */
 const TIMEOUT_MS = 300
 
@@ -49,11 +51,11 @@ export function registerDeadLetters(routes: ConsoleRoutes, ports: ConsolePorts):
       return items[0]?.eventUid
     })
 
-  const read = async (visit: Visit, isFresh = false): Promise<Html> => {
+  const read = async (visit: Visit): Promise<Html> => {
     const handler = visit.query.get('handler') ?? ''
-    const [all, probed, jobs, keptDays] = await Promise.all([
-      deadCauses(isFresh ? { sinceMs: 0 } : {}),
-      probedBy(visit, ports),
+    const probed = await probedBy(visit, ports)
+    const [all, jobs, keptDays] = await Promise.all([
+      deadCauses(isAfterChange(visit, probed) ? { sinceMs: 0 } : {}),
       running(visit),
       within(
         TIMEOUT_MS,
@@ -69,15 +71,19 @@ export function registerDeadLetters(routes: ConsoleRoutes, ports: ConsolePorts):
   routes.page('/dead', async (visit) => ({
     section: 'dead',
     title: 'Dead letters',
-    content: html`${discardedNote(visit)}<div class="sheet" id="dead">${await read(visit, isAfterChange(visit))}</div>`,
+    content: html`${discardedNote(visit)}<div class="sheet" id="dead">${await read(visit)}</div>`,
   }))
   routes.part('/dead', (visit) => read(visit))
   registerProbe(routes, ports)
   registerDeadList(routes, ports)
 }
 
-/** One who has just changed something sees that, and not what was counted a moment ago. */
-const isAfterChange = ({ query }: Visit): boolean => query.has('discarded') || query.has('probe')
+/**
+ * One who has just changed something sees that, and not what was counted a moment ago: a page that tells how a probe ended is held
+ * under the pointer from then on, with the number of those that are left.
+ */
+const isAfterChange = ({ query, nowMs }: Visit, probed: Probed | undefined): boolean =>
+  query.has('discarded') || (probed !== undefined && nowMs - endedAtMs(probed, nowMs) < FRESH_MS)
 
 interface Seen {
   readonly visit: Visit

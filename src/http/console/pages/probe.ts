@@ -76,6 +76,10 @@ export async function probedBy({ query }: Visit, { store }: ConsolePorts): Promi
 export const isOf = ({ group }: Probed, { handler, source, id }: Group): boolean =>
   group.handler === handler && group.source === source && group.id === id
 
+/** When the probe ended; `nowMs` while it waits. */
+export const endedAtMs = ({ attempt }: Probed, nowMs: number): number =>
+  attempt === undefined ? nowMs : endOf(attempt)
+
 /** What became of the probe, and what follows. `rest`: how many are still dead, in words; undefined: none. */
 export function probePanel(probed: Probed, rest: string | undefined, { nowMs, mayChange }: Visit): Html {
   const { uid, group, attempt } = probed
@@ -95,21 +99,23 @@ export function probePanel(probed: Probed, rest: string | undefined, { nowMs, ma
   }</div>`
 }
 
-function says({ state, attempt }: Probed, event: Html, nowMs: number): Html {
+function says(probed: Probed, event: Html, nowMs: number): Html {
+  const { state, attempt } = probed
+  const at = time(endedAtMs(probed, nowMs), nowMs)
   switch (state) {
     case 'waits':
       return html`<p>${mark('running')} The probe ${event} waits for its attempt.</p>`
     case 'gone':
       return html`<p>${mark('note')} The probe ${event} is not there any more.</p>`
     case 'succeeded':
-      return html`<p>${mark('succeeded')} The probe ${event} succeeded at ${time(endOf(attempt), nowMs)} in ${own(tookOf(attempt))}. The cause seems gone.</p>`
+      return html`<p>${mark('succeeded')} The probe ${event} succeeded at ${at} in ${own(tookOf(attempt))}. The cause seems gone.</p>`
     case 'failed':
-      return html`<p>${mark('dead')} The probe ${event} failed again at ${time(endOf(attempt), nowMs)}, after ${own(tookOf(attempt))}. The cause is still there.</p>`
+      return html`<p>${mark('dead')} The probe ${event} failed again at ${at}, after ${own(tookOf(attempt))}. The cause is still there.</p>`
   }
 }
 
 const tookOf = (attempt: Attempt | undefined): string => duration(Math.max(1, attempt?.durationMs ?? 0))
-const endOf = (attempt: Attempt | undefined): number => (attempt?.startedAtMs ?? 0) + (attempt?.durationMs ?? 0)
+const endOf = ({ startedAtMs, durationMs }: Attempt): number => startedAtMs + durationMs
 
 /** Replays one of the group. `only`: the handler by which the page is filtered. */
 export const probeForm = ({ handler, source, id }: Group, only: string, isLone: boolean, { frame }: Visit): Html =>
