@@ -61,7 +61,7 @@ export const quarantined: Check = ({ quarantined: counts }) =>
     .map(([source, count]) => ({
       problem: 'events_quarantined',
       severity: 'warning',
-      summary: `${counted(count, 'event')} not understood in ${RECENT_HOURS} hours`,
+      summary: `${counted(count, 'event')} quarantined in ${RECENT_HOURS} hours`,
       count,
       source,
       command: `holdfast events list --status quarantined --source ${source}`,

@@ -205,7 +205,7 @@ const OTHERS: Readonly<Partial<Record<ProblemName, { mark: MarkName; word: strin
   {
     events_quarantined: {
       mark: 'warning',
-      word: 'not understood',
+      word: 'quarantined',
       path: (name) => `/console/events?q=${encodeURIComponent(`source:${name} status:quarantined`)}`,
     },
     tasks_stuck: {

@@ -106,8 +106,8 @@ function gapOf(
 function storedSub({ day, source }: SeenSource): Html {
   if (day === undefined) return NOTHING
   const { duplicates, quarantined } = day.total
-  const notUnderstood = `/console/events?q=${encodeURIComponent(`source:${source.name} status:quarantined`)}`
-  return html`${own(counted(duplicates, 'duplicate'))}${when(quarantined > 0, () => html`, <a href="${own(notUnderstood)}">${own(`${whole(quarantined)} not understood`)}</a>`)}`
+  const quarantinedUrl = `/console/events?q=${encodeURIComponent(`source:${source.name} status:quarantined`)}`
+  return html`${own(counted(duplicates, 'duplicate'))}${when(quarantined > 0, () => html`, <a href="${own(quarantinedUrl)}">${own(`${whole(quarantined)} quarantined`)}</a>`)}`
 }
 
 function secretsOf(secrets: readonly SecretUse[], { variable }: SourceSetup, nowMs: number): Html {
