@@ -46,12 +46,13 @@ export const refusals: Check = ({ health, recent }) =>
 export const breakersOpen: Check = ({ sources }) =>
   [...sources]
     .filter(([, { breaker }]) => breaker !== null && breaker !== 'closed')
-    .map(([source]) => ({
+    .map(([source, { outage }]) => ({
       problem: 'breaker_open',
       severity: 'warning',
       summary: 'calls to the provider fail, and are paused',
       count: 1,
       source,
+      ...(outage !== undefined && { cause: outage.cause, sinceMs: outage.sinceMs }),
       command: `holdfast tasks list --source ${source} --status pending`,
     }))
 

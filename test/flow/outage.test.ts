@@ -21,8 +21,9 @@ test('while a provider is down its webhooks are acknowledged and other sources g
       SOURCE_OTHER_API_URL: other.url,
     },
   })
-  const breakerOf = async (name: string) =>
-    (await service.api('/v1/sources')).items.find((source: { name: string }) => source.name === name).breaker
+  const sourceOf = async (name: string) =>
+    (await service.api('/v1/sources')).items.find((source: { name: string }) => source.name === name)
+  const breakerOf = async (name: string) => (await sourceOf(name)).breaker
   provider.setDown(true)
   const ids = Array.from({ length: TASKS }, () => provider.create())
   for (const id of ids) provider.finish(id, 'completed')
@@ -31,6 +32,9 @@ test('while a provider is down its webhooks are acknowledged and other sources g
     () => breakerOf('ai'),
     (state) => state === 'open',
   )
+  const { outage } = await sourceOf('ai')
+  expect(outage).toMatchObject({ since: expect.any(String), cause: expect.stringMatching(/provider|answer/) })
+  expect(outage.retry_in_ms).toBeLessThanOrEqual(PAUSE_MS)
 
   const acknowledged = await Promise.all(
     Array.from({ length: TASKS }, () => post(service.publicUrl, signedEvent('task.note', { note: 1 }))),
@@ -47,5 +51,5 @@ test('while a provider is down its webhooks are acknowledged and other sources g
   expect(ended.filter(({ status, resolved_by }) => status === 'completed' && resolved_by === 'poll')).toHaveLength(
     TASKS,
   )
-  expect(await breakerOf('ai')).toBe('closed')
+  expect(await sourceOf('ai')).toMatchObject({ breaker: 'closed', outage: null })
 })

@@ -186,6 +186,7 @@ describe('the ops API', () => {
       last_event_at: '1970-01-01T00:00:00.000Z',
       recovered_last_hour: 2,
       breaker: 'open',
+      outage: null,
       secrets: [{ place: 1, verified: 2, last_verified_at: null, since: '1970-01-01T00:00:00.000Z' }],
       usual_gap_seconds: 90,
       silent_since: null,

@@ -14,6 +14,7 @@ const counts = {
   tasks: { submitting: 0, pending: 0, completed: 0, failed: 0, cancelled: 0, expired: 3 },
 }
 
+const outage = { sinceMs: 7, cause: 'the provider answered 503', retryInMs: 10_000 }
 const state: SourceState = { lastWebhookAtMs: NOW_MS, recovered: 0, breaker: 'closed', silentSinceMs: undefined }
 
 const health: SourceHealth = {
@@ -184,7 +185,11 @@ describe('a problem', () => {
       },
       { severity: 'notice', source: 'ai', count: 2, sinceMs: 4, cause: 'a.b x: new' },
     ],
-    ['breaker_open', { sources: new Map([['ai', { ...state, breaker: 'open' as const }]]) }, { source: 'ai' }],
+    [
+      'breaker_open',
+      { sources: new Map([['ai', { ...state, breaker: 'open' as const, outage }]]) },
+      { source: 'ai', cause: 'the provider answered 503', sinceMs: 7 },
+    ],
     ['events_quarantined', { quarantined: new Map([['ai', 4]]) }, { count: 4, source: 'ai' }],
     [
       'tasks_stuck',

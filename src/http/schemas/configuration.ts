@@ -3,7 +3,13 @@ import { toIso } from '../../domain/clock.ts'
 import type { HandlerDefinition } from '../../domain/handler.ts'
 import { type AttemptPolicy, attemptPolicyOf } from '../../domain/handler-policy.ts'
 import type { Pause } from '../../domain/pause.ts'
-import { BREAKER_STATES, type SecretUse, type Source, type SourceState } from '../../domain/source.ts'
+import {
+  BREAKER_STATES,
+  type ProviderOutage,
+  type SecretUse,
+  type Source,
+  type SourceState,
+} from '../../domain/source.ts'
 import type { SourceHealth } from '../../domain/source-health.ts'
 import { PausedSchema, pausedJson } from './pauses.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
@@ -19,6 +25,14 @@ export const SourceSchema = Type.Object({
   breaker: Nullable(
     OneOf(BREAKER_STATES),
     'The circuit breaker of the calls to its provider; null: the provider cannot be called',
+  ),
+  outage: Nullable(
+    Type.Object({
+      since: Time(),
+      cause: Type.String({ description: 'How the last call failed' }),
+      retry_in_ms: Type.Integer({ description: 'In how long one call is tried; 0: as soon as a task is due' }),
+    }),
+    'Why the circuit breaker is not closed, as this process knows it; null: it is closed, or there is none',
   ),
   secrets: Type.Array(
     Type.Object({
@@ -66,6 +80,7 @@ export const sourceJson = (
   last_event_at: isoOrNull(state.lastWebhookAtMs),
   recovered_last_hour: state.recovered,
   breaker: state.breaker,
+  outage: outageJson(state.outage),
   secrets: secretUses.map(({ place, verified, lastVerifiedAtMs, sinceMs }) => ({
     place,
     verified,
@@ -78,6 +93,11 @@ export const sourceJson = (
   refusing_reason: health.refusingReason ?? null,
   paused: pausedJson(pause),
 })
+
+const outageJson = (outage: ProviderOutage | undefined): SourceJson['outage'] =>
+  outage === undefined
+    ? null
+    : { since: toIso(outage.sinceMs), cause: outage.cause, retry_in_ms: Math.ceil(outage.retryInMs) }
 
 export const HandlerSchema = Type.Object({
   name: Type.String(),
