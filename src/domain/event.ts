@@ -2,6 +2,7 @@ import type { OrderKeys } from './order-key.ts'
 import type { EventOutcome } from './outcome.ts'
 import type { IndexedValue } from './payload-index.ts'
 import type { TaskEnd } from './task.ts'
+import type { Question } from './task-question.ts'
 
 /** How an event came to Holdfast. `sample`: an operator had the service make it, to see that it is handled. */
 export const ORIGINS = ['webhook', 'poll', 'cli', 'sample'] as const
@@ -132,6 +133,8 @@ export interface TaskLease {
   readonly providerStatus?: string
   /** The error. Absent: with `poll` there was none; with `expiry` the task's last error stays. */
   readonly error?: string
+  /** The question that ended the task, or the last one before its deadline. Absent: the provider was not asked at the deadline. */
+  readonly question?: Question
 }
 
 /** An offer to lease deliveries. Names each handler only once, and only handlers that the event goes to and has no order key for. */

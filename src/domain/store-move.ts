@@ -5,6 +5,7 @@ export const MOVED_TABLES = [
   'delivery',
   'attempt',
   'task',
+  'task_question',
   'cause',
   'replay',
   'replay_mark',

@@ -1,5 +1,6 @@
 import type { Page, PageRequest } from './page.ts'
 import type { LeasedTask, NewTask, Task, TaskStatus } from './task.ts'
+import type { Asked, Question } from './task-question.ts'
 
 export interface Tracked {
   readonly task: Task
@@ -32,6 +33,8 @@ export interface TaskPostponement {
     /** The provider's status of the task. Absent: the answer could not be used. */
     readonly providerStatus?: string
     readonly error?: string
+    /** The question, which is kept. Absent: the provider could not be asked. */
+    readonly asked?: Asked
   }
 }
 
@@ -110,6 +113,9 @@ export interface TaskStore {
 
   /** Finds a task by the provider's id or by its uid. */
   task(source: string, id: string): Promise<Task | undefined>
+
+  /** The last `MAX_QUESTIONS` questions about the task with this uid, in the order in which they were asked. */
+  questions(uid: string): Promise<readonly Question[]>
 
   activity(source: string, sinceMs: number): Promise<SourceActivity>
 }

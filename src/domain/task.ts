@@ -62,7 +62,7 @@ export interface Task {
   readonly expiresAtMs: number
   /** When the task is next polled, or submitted again; null once it is terminal. */
   readonly nextPollAtMs: number | null
-  /** How often the provider was asked. */
+  /** How often the provider was polled. */
   readonly polls: number
   readonly lastError: string | null
   readonly endedAtMs: number | null

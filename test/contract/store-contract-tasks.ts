@@ -5,6 +5,7 @@ import { describeTaskClaims } from './store-contract-task-claims.ts'
 import { describeTaskEnds } from './store-contract-task-ends.ts'
 import { describeTaskLists } from './store-contract-task-lists.ts'
 import { describePostpone } from './store-contract-task-postpone.ts'
+import { describeQuestions } from './store-contract-task-questions.ts'
 import { describeSubmitted } from './store-contract-task-submitted.ts'
 
 /** The guarantees of `domain/task-store.ts`, and of `append` where an event ends a task. */
@@ -17,4 +18,5 @@ export function describeTasks(fixture: Fixture): void {
   describeTaskClaims(fixture)
   describePostpone(fixture)
   describeTaskLists(fixture)
+  describeQuestions(fixture)
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { OpenStore } from '../../src/domain/store.ts'
 import type { LeasedTask } from '../../src/domain/task.ts'
 import { allPages, newEvent, START_MS } from '../contract/store-samples.ts'
-import { DEADLINE_MS, newTask, taskClaim } from '../contract/task-samples.ts'
+import { askedEvent, DEADLINE_MS, newTask, taskClaim } from '../contract/task-samples.ts'
 import { zeroLeaf } from './damaged-database.ts'
 import { openAt, ownPath } from './database-file.ts'
 
@@ -96,4 +96,34 @@ test('pruneTasks deletes ended tasks, except those on a damaged page', async () 
   for (let calls = 0; calls < CALLS; calls++) gone += await store.pruneTasks(START_MS + 1, TASKS)
   expectMost(gone)
   expect(await store.pruneTasks(START_MS + 1, TASKS)).toBe(0)
+})
+
+test('a task whose questions are on a damaged page is postponed and ends all the same', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const tasks = Array.from({ length: 200 }, () => newTask({ maxWaitMs: 0 }))
+  const asked = { kind: 'poll', by: 'poller', atMs: START_MS, durationMs: 5 } as const
+  const outcome = { error: 'no answer '.repeat(30), asked }
+  await Promise.all(tasks.map((task) => first.track(task)))
+  const postponeAll = async (store: OpenStore) => {
+    const claimed = await store.claimTasks(taskClaim({ staleLimit: TASKS }))
+    const results: boolean[] = []
+    for (const { uid, lease } of claimed)
+      results.push(...(await store.postpone([{ uid, lease, dueAtMs: START_MS, outcome }])))
+    return results
+  }
+  expect(await postponeAll(first)).toEqual(tasks.map(() => true))
+  await first.close()
+  zeroLeaf(path, 'task_question', 1)
+  const store = await openAt(path)
+  expect(await postponeAll(store)).toEqual(tasks.map(() => true))
+  const counts = (await Promise.all(tasks.map(({ uid }) => store.questions(uid)))).map(({ length }) => length)
+  expect(counts.filter((count) => count === 2).length).toBeGreaterThan(tasks.length / 2)
+  expect(counts).toContain(0)
+  for (const leased of await store.claimTasks(taskClaim({ staleLimit: TASKS }))) {
+    const question = { ...asked, outcome: 'ended' } as const
+    const taskLease = { uid: leased.uid, lease: leased.lease, by: 'poll', question } as const
+    expect(await store.append(askedEvent(leased, { taskLease }))).toMatchObject({ outcome: 'accepted' })
+  }
+  expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
 })

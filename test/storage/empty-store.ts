@@ -16,6 +16,7 @@ const TABLES = [
   'attempt',
   'cause',
   'task',
+  'task_question',
   'replay',
   'replay_mark',
   'replay_tally',

@@ -2,7 +2,7 @@ import type { EventDetail } from '../../src/domain/event-store.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { allPages, claimOne, claimRequest, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
-import { askedEvent, endEvent, newTask, trackLeased, trackSubmission } from '../contract/task-samples.ts'
+import { askedEvent, endEvent, leaseOf, newTask, trackLeased, trackSubmission } from '../contract/task-samples.ts'
 import { openAt } from './database-file.ts'
 
 /** More than a batch of a move takes. */
@@ -132,7 +132,14 @@ async function fillTasks(store: OpenStore): Promise<void> {
   await store.append(askedEvent(await trackLeased(store), { id: 'asked' }))
   await store.append(askedEvent(await trackLeased(store), { id: 'asked' }))
   const expiring = await trackLeased(store)
-  await store.append(askedEvent(expiring, { taskEnd: { status: 'expired', word: 'expired' } }, 'expiry'))
+  const asked = { kind: 'poll', by: 'operator', atMs: START_MS, durationMs: 12 } as const
+  const outcome = { error: 'no \0 answer', asked }
+  await store.postpone([{ uid: expiring.uid, lease: expiring.lease, dueAtMs: START_MS, outcome }])
+  const leased = await leaseOf(store, expiring.uid)
+  const question = { ...asked, outcome: 'pending', providerStatus: 'a \ud800' } as const
+  const taskLease = { uid: leased.uid, lease: leased.lease, by: 'expiry', question } as const
+  const expired = askedEvent(leased, { taskEnd: { status: 'expired', word: 'expired' }, taskLease }, 'expiry')
+  await store.append(expired)
 }
 
 export interface Everything {
@@ -143,6 +150,7 @@ export interface Everything {
   readonly tasks: readonly unknown[]
   readonly taskBySourceAndId: readonly unknown[]
   readonly replays: readonly unknown[]
+  readonly questions: readonly unknown[]
 }
 
 /** All that a store tells of what it holds. */
@@ -157,6 +165,7 @@ export async function everythingIn(store: OpenStore): Promise<Everything> {
     counts: await store.counts(),
     tasks,
     replays: await eachOf(replays, ({ id }) => store.replayJobs.find(id)),
+    questions: await eachOf(tasks, ({ uid }) => store.questions(uid)),
     taskBySourceAndId: await eachOf(tasks, ({ source, uid, id }) => store.task(source, id ?? uid)),
   }
 }

@@ -7,6 +7,7 @@ import type { OpenStore } from '../../src/domain/store.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { MIGRATIONS } from '../../src/storage/postgres/migrate.ts'
 import { claimOne, claimRequest, newEvent, settlement } from '../contract/store-samples.ts'
+import { taskBy, trackLeased } from '../contract/task-samples.ts'
 import { eventually } from '../support/eventually.ts'
 import { dayOf } from '../support/postgres/old-day.ts'
 import { databaseUrl, ownSchema, queryIn } from '../support/postgres/schema.ts'
@@ -155,4 +156,18 @@ test('a replica of schema version 5 goes on with its own appends after a newer o
   }
   expect(await queryIn(url, 'SELECT value FROM payload_value')).toEqual([{ value: 'c1' }])
   expect((await store.claim(claimRequest())).work.map(({ event }) => event.uid)).toEqual(uids)
+})
+
+test('a replica of schema version 5 postpones and deletes tasks beside a newer one, and leaves no questions behind', async () => {
+  const url = ownSchema()
+  const client = await olderReplica(url, 5)
+  const store = await open(url)
+  const { uid, lease } = await trackLeased(store)
+  const asked = { kind: 'poll', by: 'poller', atMs: Date.now(), durationMs: 5 } as const
+  await store.postpone([{ uid, lease, dueAtMs: Date.now(), outcome: { error: 'down', asked } }])
+  await client.query('UPDATE task SET polls = polls + 1 WHERE uid = $1', [uid])
+  expect((await taskBy(store, uid)).polls).toBe(2)
+  expect(await store.questions(uid)).toMatchObject([{ error: 'down', durationMs: 5 }])
+  await client.query('DELETE FROM task WHERE uid = $1', [uid])
+  expect(await queryIn(url, 'SELECT key FROM task_question')).toEqual([])
 })

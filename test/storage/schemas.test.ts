@@ -61,7 +61,8 @@ test('both stores have the same tables and columns, except those that each one n
   expect(postgres.payload_value).toEqual(sqlite.payload_value)
   // Only there events may come late, with keys before those that the index has.
   expect(without(postgres.payload_path, ['begun_by'])).toEqual(sqlite.payload_path)
-  for (const table of ['audit', 'pause', 'delivery', 'task']) expect(postgres[table], table).toEqual(sqlite[table])
+  for (const table of ['audit', 'pause', 'delivery', 'task', 'task_question'])
+    expect(postgres[table], table).toEqual(sqlite[table])
   // Here each transaction adds rows of its own to it.
   expect(without(postgres.tally, ['at'])).toEqual(sqlite.tally)
   // A table that replicas of an older release read gets no other column.
@@ -85,6 +86,7 @@ test('both stores have the same tables and columns, except those that each one n
     'stat',
     'tally',
     'task',
+    'task_question',
   ]
   const shared = [...own, ...replays, 'shape', 'drift', 'payload_path', 'payload_value']
   expect(without(Object.keys(sqlite), shared)).toEqual(['dedupe', 'watermark'])

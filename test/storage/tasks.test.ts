@@ -164,11 +164,11 @@ function statementsOf(db: DatabaseSync): readonly string[] {
   }
   const noting = { prepare } as DatabaseSync
   const counts = new StateCounts(db)
-  const endTask = prepareEndTask(noting, counts)
   const damage = new Damage(
     () => {},
     () => false,
   )
+  const endTask = prepareEndTask(noting, counts, damage)
   prepareClaimTasks(noting, damage)
   prepareCancelTask(noting, endTask)
   prepareTrackTask(noting, counts, endTask)

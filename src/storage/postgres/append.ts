@@ -18,6 +18,7 @@ import { escapeText, escapeTextOrNull } from './escape-text.ts'
 import { type Conflict, createFindJudged, createResolveConflict, isConflict } from './event-identity.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import type { Leases } from './own-leases.ts'
+import { questionJson } from './questions.ts'
 
 const APPEND = { name: 'append', text: 'SELECT * FROM append_6($1, $2, $3, $4, $5, $6, $7)' }
 
@@ -188,6 +189,7 @@ async function valuesOf({ events, aheadMs }: Batch, clock: DatabaseClock, lease:
     const receivedAtMs = event.receivedAtMs + aheadMs
     return {
       ...jsonOf(event, at + 1, checksums[at] ?? ''),
+      ...questionOf(event, aheadMs),
       received_at: receivedAtMs,
       ...(event.createdAtSource === 'received' && { created_at: toIso(receivedAtMs) }),
       ...(lease !== null && offerOf(event)),
@@ -196,6 +198,13 @@ async function valuesOf({ events, aheadMs }: Batch, clock: DatabaseClock, lease:
   const isEnding = events.some(({ taskEnd }) => taskEnd !== undefined)
   const nowMs = clock.localMs() + aheadMs
   return [clock.givenMs(), nowMs, events.length, isEnding, lease, JSON.stringify(rows), bodiesOf(events)]
+}
+
+/** The question from which the event came. */
+function questionOf({ taskLease }: NewEvent, aheadMs: number) {
+  const question = taskLease?.question
+  if (question === undefined) return undefined
+  return { asked_at: Math.round(question.atMs + aheadMs), asked_question: questionJson(question) }
 }
 
 function offerOf({ handlers, lease }: NewEvent) {

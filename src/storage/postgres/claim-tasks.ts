@@ -1,10 +1,12 @@
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
+import { postponedQuestion } from '../shared/questions.ts'
 import { expiryOf, leasedTaskOf, type TaskRow } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 import type { Leases } from './own-leases.ts'
+import { questionJson } from './questions.ts'
 
 /** `deadline` is the time that deadlines are compared with: what `deadlineTime` gives. */
 const CLOCK =
@@ -32,16 +34,19 @@ const CLAIM_ONE = {
 const POSTPONE = {
   name: 'postpone',
   text: `
-    WITH ${CLOCK}
-    UPDATE task SET lease = NULL,
-      due_at = least(CASE status WHEN 'pending' THEN greatest(${NOW} + $4, stale_at) ELSE ${NOW} + $4 END,
-        CASE WHEN expires_at > ${DEADLINE} AND expires_at <= ${NOW} THEN NULL ELSE expires_at END),
-      polls = polls + (CASE WHEN $5 AND status = 'pending' THEN 1 ELSE 0 END),
-      failures = CASE WHEN $6::text IS NOT NULL THEN 0 WHEN $5 THEN failures + 1 ELSE failures END,
-      word = coalesce($6, word),
-      last_error = CASE WHEN $5 THEN $7 ELSE last_error END
-    WHERE uid = $2 AND lease = $3 AND ended_at IS NULL
-    RETURNING key
+    WITH ${CLOCK},
+    postponed AS (
+      UPDATE task SET lease = NULL,
+        due_at = least(CASE status WHEN 'pending' THEN greatest(${NOW} + $4, stale_at) ELSE ${NOW} + $4 END,
+          CASE WHEN expires_at > ${DEADLINE} AND expires_at <= ${NOW} THEN NULL ELSE expires_at END),
+        polls = polls + (CASE WHEN $5 AND status = 'pending' THEN 1 ELSE 0 END),
+        failures = CASE WHEN $6::text IS NOT NULL THEN 0 WHEN $5 THEN failures + 1 ELSE failures END,
+        word = coalesce($6, word),
+        last_error = CASE WHEN $5 THEN $7 ELSE last_error END
+      WHERE uid = $2 AND lease = $3 AND ended_at IS NULL
+      RETURNING key
+    )
+    SELECT keep_question_1(key, ${NOW} - $9, $8) FROM postponed
   `,
 }
 
@@ -54,8 +59,10 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
     return leasedTaskOf(claimed, lease, row.held_before !== null, clock.localMs() - row.now)
   }
 
-  async function postpone(query: Query, { uid, lease, dueAtMs, outcome }: TaskPostponement): Promise<boolean> {
+  async function postpone(query: Query, postponement: TaskPostponement): Promise<boolean> {
+    const { uid, lease, dueAtMs, outcome } = postponement
     if (!isUuid(uid)) return false
+    const question = postponedQuestion(postponement)
     const rows = await query(POSTPONE, [
       clock.givenMs(),
       uid,
@@ -64,6 +71,8 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
       outcome !== undefined,
       escapeTextOrNull(outcome?.providerStatus),
       escapeTextOrNull(outcome?.error),
+      question === undefined ? null : JSON.stringify(questionJson(question)),
+      Math.round(clock.localMs() - (question?.atMs ?? 0)),
     ])
     return rows.length === 1
   }

@@ -82,6 +82,7 @@ export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   delivery: insert('delivery'),
   attempt: INSERT_ATTEMPTS,
   task: insert('task'),
+  task_question: insert('task_question'),
   cause: insert('cause'),
   replay: insert('replay'),
   replay_mark: insert('replay_mark'),
@@ -102,6 +103,7 @@ export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
   delivery: position('delivery'),
   attempt: position('attempt'),
   task: position('task'),
+  task_question: position('task_question'),
   cause: position('cause'),
   replay: position('replay'),
   replay_mark: position('replay_mark'),
@@ -173,6 +175,7 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
     `,
   },
   task: readBack('task'),
+  task_question: readBack('task_question'),
   cause: readBack('cause'),
   replay: readBack('replay'),
   replay_mark: {
@@ -200,7 +203,7 @@ export const INSERT_TALLIES: Statement = {
 /** What makes a database unfit for a move, and where it is. */
 const CONTENTS = {
   events: ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt'],
-  tasks: ['task'],
+  tasks: ['task', 'task_question'],
   'causes of dead letters': ['cause'],
   replays: ['replay'],
   'changes of payloads': ['drift'],

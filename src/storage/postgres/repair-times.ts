@@ -123,6 +123,15 @@ const ENDED_TASKS = {
   `,
 }
 
+const QUESTIONS = {
+  name: 'bring-back-questions',
+  text: `
+    WITH ${CLOCK}
+    UPDATE task_question AS q SET at = (SELECT now FROM clock) FROM unnest($2::bigint[]) AS t (key)
+    WHERE q.key BETWEEN t.key * 128 AND t.key * 128 + 127 AND q.at > (SELECT now FROM clock)
+  `,
+}
+
 export function createRepairTimes(connections: Connections, clock: DatabaseClock) {
   return async ({ retryMs, retryAfterMs, pollMs, leaseMs, isTrusted }: LongestWaits): Promise<RepairedTimes> => {
     const given = clock.givenMs()
@@ -135,6 +144,8 @@ export function createRepairTimes(connections: Connections, clock: DatabaseClock
     await connections.run('work', HEARTBEATS, [given])
     const awaited = await connections.run('work', AWAITED_TASKS, [given, pollMs, isTrusted])
     const ended = isTrusted ? await connections.run('work', ENDED_TASKS, [given]) : []
-    return { events, deliveries: deliveries + started.length + leased.length, tasks: awaited.length + ended.length }
+    const tasks = [...awaited, ...ended].map(({ key }) => Number(key))
+    if (isTrusted && tasks.length > 0) await connections.run('work', QUESTIONS, [given, tasks])
+    return { events, deliveries: deliveries + started.length + leased.length, tasks: tasks.length }
   }
 }

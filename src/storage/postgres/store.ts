@@ -37,6 +37,7 @@ import { Leases } from './own-leases.ts'
 import { createPauseStore } from './pauses.ts'
 import { createPayloadIndex, portOf } from './payload-index.ts'
 import { createCountDead, createCountOld, createPrune, createPruneTasks } from './prune.ts'
+import { createQuestions } from './questions.ts'
 import { createRepairTimes } from './repair-times.ts'
 import { createReplay } from './replay.ts'
 import { createReplicaRegistry } from './replica-registry.ts'
@@ -207,6 +208,7 @@ function taskStoreOf({ connections, clock, operations, leases, heartbeat, endedT
     postpone: operations.while(postpone),
     tasks: operations.while(createSearchTasks(connections)),
     task: operations.while(createFindTask(connections)),
+    questions: operations.while(createQuestions(connections)),
     activity: operations.while(createActivity(connections)),
   }
 }

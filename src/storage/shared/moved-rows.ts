@@ -87,6 +87,17 @@ const MOVED_COLUMNS = {
     resolved_by: 'text',
     event: 'uuid',
   },
+  task_question: {
+    key: 'integer',
+    n: 'integer',
+    at: 'integer',
+    duration_ms: 'integer',
+    kind: 'text',
+    asked_by: 'text',
+    outcome: 'text',
+    word: 'text',
+    error: 'text',
+  },
   cause: {
     key: 'integer',
     id: 'text',

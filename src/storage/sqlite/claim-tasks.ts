@@ -3,9 +3,11 @@ import type { DatabaseSync } from 'node:sqlite'
 import { deadlineTime } from '../../domain/clock.ts'
 import type { LeasedTask } from '../../domain/task.ts'
 import type { TaskClaim, TaskPostponement } from '../../domain/task-store.ts'
+import { postponedQuestion } from '../shared/questions.ts'
 import { expiryOf, leasedTaskOf, type TaskRow } from '../shared/tasks.ts'
 import { prepareReadClock } from './clock.ts'
 import type { Damage } from './damage.ts'
+import { prepareKeepQuestion } from './questions.ts'
 import type { Row } from './statement-cache.ts'
 
 /** A pending task that was polled on request before it was stale is not due before it is stale. */
@@ -25,8 +27,9 @@ export function prepareClaimTasks(db: DatabaseSync, damage: Damage) {
       failures = CASE WHEN ?5 IS NOT NULL THEN 0 ELSE failures + ?4 END,
       word = coalesce(?5, word),
       last_error = CASE WHEN ?4 THEN ?6 ELSE last_error END
-    WHERE uid = ?1 AND lease = ?2 AND ended_at IS NULL
+    WHERE uid = ?1 AND lease = ?2 AND ended_at IS NULL RETURNING key
   `)
+  const keepQuestion = prepareKeepQuestion(db, damage)
 
   const readClock = prepareReadClock(db)
   const deadline = (nowMs: number): number => deadlineTime(readClock(), nowMs)
@@ -47,6 +50,16 @@ export function prepareClaimTasks(db: DatabaseSync, damage: Damage) {
       () => undefined,
     )
 
+  function postponeOne(postponement: TaskPostponement, deadlineMs: number, nowMs: number): boolean {
+    const { uid, lease: token, dueAtMs, outcome } = postponement
+    const { providerStatus: word = null, error = null } = outcome ?? {}
+    const polls = outcome === undefined ? 0 : 1
+    const released = release.get(uid, token, Math.round(dueAtMs), polls, word, error, deadlineMs, nowMs)
+    if (released === undefined) return false
+    keepQuestion(Number(released.key), postponedQuestion(postponement))
+    return true
+  }
+
   return {
     claimTasks(claim: TaskClaim, nowMs: number): readonly LeasedTask[] {
       const deadlineMs = deadline(nowMs)
@@ -63,16 +76,14 @@ export function prepareClaimTasks(db: DatabaseSync, damage: Damage) {
 
     postpone(postponements: readonly TaskPostponement[], nowMs: number): readonly boolean[] {
       const deadlineMs = deadline(nowMs)
-      return postponements.map(({ uid, lease: token, dueAtMs, outcome }) => {
-        const { providerStatus: word = null, error = null } = outcome ?? {}
-        const polls = outcome === undefined ? 0 : 1
-        return damage.around(
+      return postponements.map((postponement) =>
+        damage.around(
           'the postponement of task',
-          uid,
-          () => release.run(uid, token, Math.round(dueAtMs), polls, word, error, deadlineMs, nowMs).changes === 1,
+          postponement.uid,
+          () => postponeOne(postponement, deadlineMs, nowMs),
           () => false,
-        )
-      })
+        ),
+      )
     },
   }
 }

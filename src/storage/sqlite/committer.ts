@@ -85,7 +85,7 @@ export class Committer {
     this.#damage = damage
     this.#dedupe = new IdentityIndex(db)
     this.#counts = new StateCounts(db)
-    const endTask = prepareEndTask(db, this.#counts)
+    const endTask = prepareEndTask(db, this.#counts, damage)
     const identities = prepareIdentities(db, this.#dedupe, damage)
     const order = prepareDeliveryOrder(db, damage)
     const deliver = prepareDeliver(db, this.#counts, order)

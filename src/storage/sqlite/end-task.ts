@@ -4,6 +4,8 @@ import type { EndedTask, Task, TaskEnd } from '../../domain/task.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import { endedTaskOf, type TaskRow, taskEndOf, taskOf } from '../shared/tasks.ts'
 import type { StateCounts } from './counts.ts'
+import type { Damage } from './damage.ts'
+import { prepareKeepQuestion } from './questions.ts'
 import type { IncomingEvent } from './thread-event.ts'
 
 /** The effect of an appended event on a task. */
@@ -20,7 +22,8 @@ const FENCED: TaskEffect = { kind: 'fenced' }
 const SUPERSEDED: TaskEffect = { kind: 'superseded' }
 
 /** The only place where tasks become terminal. */
-export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
+export function prepareEndTask(db: DatabaseSync, counts: StateCounts, damage: Damage) {
+  const keepQuestion = prepareKeepQuestion(db, damage)
   const byLease = db.prepare('SELECT * FROM task WHERE uid = ? AND lease = ? AND ended_at IS NULL')
   const byId = db.prepare('SELECT * FROM task WHERE source = ? AND id = ?')
   const update = db.prepare(`
@@ -56,7 +59,9 @@ export function prepareEndTask(db: DatabaseSync, counts: StateCounts) {
       // An expired task keeps its last error and the provider's last status.
       const word = by === 'expiry' ? (taskLease?.providerStatus ?? null) : end.word
       const error = taskLease?.error ?? (by === 'expiry' ? task.last_error : null)
-      update.run(end.status, word, nowMs, by, uid, error, by === 'poll' ? 1 : 0, task.key)
+      const isPolled = by === 'poll' || taskLease?.question !== undefined
+      keepQuestion(task.key, taskLease?.question)
+      update.run(end.status, word, nowMs, by, uid, error, isPolled ? 1 : 0, task.key)
       return endedTaskOf(task, end.status, by)
     },
 

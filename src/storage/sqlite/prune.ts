@@ -12,6 +12,7 @@ import {
 import type { TaskStatus } from '../../domain/task.ts'
 import { firstDeliveryKey, IS_OPEN, lastDeliveryKey } from '../shared/deliveries.ts'
 import { FROM_OLDEST, MAX_OLD_READ, type OldRow, type PrunePlan, planPrune, youngMs } from '../shared/prune.ts'
+import { firstQuestionKey, lastQuestionKey } from '../shared/questions.ts'
 import type { StateCounts } from './counts.ts'
 import type { Damage } from './damage.ts'
 import { type IdentityIndex, namedOf } from './identity-index.ts'
@@ -179,13 +180,18 @@ export function preparePruneTasks(db: DatabaseSync, counts: StateCounts, damage:
   const isOld = `created_at < ?1 + ${MAX_TOLERANCE_MS}`
   const select = db.prepare(`SELECT key FROM task WHERE ended_at < ?1 AND ${isOld} ORDER BY ended_at LIMIT ?2`)
   const ended = db.prepare('SELECT key FROM task INDEXED BY task_ended WHERE ended_at < ? ORDER BY ended_at')
+  const removeQuestions = db.prepare('DELETE FROM task_question WHERE key BETWEEN ? AND ?')
   const remove = db.prepare(`DELETE FROM task WHERE key = ?2 AND ${isOld} RETURNING status`)
 
   function prune(key: number, endedBeforeMs: number): number {
     const row = damage.around(
       'the pruning of task',
       key,
-      () => remove.get(endedBeforeMs, key),
+      () => {
+        const removed = remove.get(endedBeforeMs, key)
+        if (removed !== undefined) removeQuestions.run(firstQuestionKey(key), lastQuestionKey(key))
+        return removed
+      },
       () => undefined,
     )
     if (row === undefined) return 0

@@ -11,6 +11,7 @@ import { prepareFindEvent, prepareFindEventForm, prepareReadBody } from './find-
 import { preparePauseList } from './pauses.ts'
 import { prepareReadIndex } from './payload-index.ts'
 import { prepareCountDead, prepareCountOld, prepareFindOld } from './prune.ts'
+import { prepareQuestions } from './questions.ts'
 import { prepareFindAhead } from './repair-times.ts'
 import { prepareReadReplayJobs } from './replay-jobs.ts'
 import { prepareReplayMatches } from './replay-matches.ts'
@@ -48,6 +49,7 @@ const operations: ReaderOperations = {
   size: prepareSize(path),
   tasks: prepareSearchTasks(db),
   task: prepareFindTask(db),
+  questions: prepareQuestions(db),
   activity: prepareActivity(db),
   findAhead: prepareFindAhead(db),
   findOld: prepareFindOld(db),

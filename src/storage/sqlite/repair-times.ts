@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { AHEAD_TOLERANCE_MS } from '../../domain/clock.ts'
 import { type LongestWaits, MAX_REPAIRED_ROWS, type RepairedTimes } from '../../domain/store-clock.ts'
 import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
+import { firstQuestionKey, lastQuestionKey } from '../shared/questions.ts'
 import { IS_LEFT_TO_DEADLINE } from '../shared/tasks.ts'
 import { PENDING_HANDLERS } from './due-deliveries.ts'
 
@@ -91,6 +92,7 @@ export function prepareRepairTimes(db: DatabaseSync) {
   const ask = db.prepare(`
     UPDATE task SET due_at = ?2 WHERE key = ?1 AND ended_at IS NULL AND due_at > max(?2, stale_at) AND NOT ${IS_LEFT_TO_DEADLINE}
   `)
+  const askedAt = db.prepare('UPDATE task_question SET at = ?3 WHERE key BETWEEN ?1 AND ?2 AND at > ?3')
   const end = db.prepare(
     'UPDATE task SET ended_at = ?2, created_at = min(created_at, ?2) WHERE key = ?1 AND ended_at > ?2',
   )
@@ -109,6 +111,7 @@ export function prepareRepairTimes(db: DatabaseSync) {
       const begun = isTrusted ? Number(begin.run(key, nowMs).changes) : 0
       const ended = isTrusted ? Number(end.run(key, nowMs).changes) : 0
       const dueSooner = Number(ask.run(key, nowMs).changes)
+      if (isTrusted) askedAt.run(firstQuestionKey(key), lastQuestionKey(key), nowMs)
       if (begun + ended + dueSooner > 0) tasks++
     }
     return { events, deliveries, tasks }

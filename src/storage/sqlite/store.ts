@@ -27,20 +27,14 @@ import type { OpenStore, StoreLog } from '../../domain/store.ts'
 import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import type { Counts, StoreSize } from '../../domain/store-health.ts'
 import type { EndedTask, LeasedTask, NewTask, Task } from '../../domain/task.ts'
-import type {
-  SourceActivity,
-  TaskClaim,
-  TaskFilter,
-  TaskPostponement,
-  TaskSubmission,
-  Tracked,
-} from '../../domain/task-store.ts'
+import type { TaskClaim, TaskPostponement, TaskStore, TaskSubmission, Tracked } from '../../domain/task-store.ts'
 import { CauseKeys } from '../shared/cause-keys.ts'
 import { lastUnnamed, unnamedCause } from '../shared/causes.ts'
 import { announceSettled } from '../shared/deliveries.ts'
 import { createAudit } from './audit.ts'
 import { callEventFacets, callPayloadIndex, callSearchEvents } from './call-payload-index.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
+import { callReadTasks } from './call-tasks.ts'
 import { discardInCommits, matchInPages } from './dead-letters.ts'
 import { createPauses } from './pauses.ts'
 import { pruneInCommits } from './prune.ts'
@@ -70,11 +64,21 @@ export class SqliteStore implements OpenStore {
   readonly payloadIndex: PayloadIndex
   readonly facets: EventFacets
   readonly events: EventStore['events']
+  readonly tasks: TaskStore['tasks']
+  readonly task: TaskStore['task']
+  readonly questions: TaskStore['questions']
+  readonly activity: TaskStore['activity']
 
   constructor(threads: StoreThreads) {
     this.payloadIndex = callPayloadIndex(threads)
     this.facets = callEventFacets(threads)
     this.events = callSearchEvents(threads)
+    ;({
+      tasks: this.tasks,
+      task: this.task,
+      questions: this.questions,
+      activity: this.activity,
+    } = callReadTasks(threads))
     this.audit = createAudit(threads)
     this.pauses = createPauses(threads)
     this.#threads = threads
@@ -256,18 +260,6 @@ export class SqliteStore implements OpenStore {
 
   async pruneTasks(endedBeforeMs: number, limit: number): Promise<number> {
     return this.#refusing() ?? this.#writes.call('pruneTasks', endedBeforeMs, limit)
-  }
-
-  async tasks(filter: TaskFilter, page: PageRequest): Promise<Page<Task>> {
-    return this.#refusing() ?? this.#reads.call('tasks', filter, page)
-  }
-
-  async task(source: string, id: string): Promise<Task | undefined> {
-    return this.#refusing() ?? this.#reads.call('task', source, id)
-  }
-
-  async activity(source: string, sinceMs: number): Promise<SourceActivity> {
-    return this.#refusing() ?? this.#reads.call('activity', source, sinceMs)
   }
 
   async recordStats(rows: readonly StatRow[]): Promise<void> {

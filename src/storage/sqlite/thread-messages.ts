@@ -37,6 +37,7 @@ import type { Episode, EpisodeKind, OldStats, StatQuery, StatRow } from '../../d
 import type { LongestWaits, RepairedTimes } from '../../domain/store-clock.ts'
 import type { Counts, StoreSize } from '../../domain/store-health.ts'
 import type { LeasedTask, NewTask, Task } from '../../domain/task.ts'
+import type { Question } from '../../domain/task-question.ts'
 import type {
   SourceActivity,
   TaskClaim,
@@ -168,6 +169,7 @@ export interface ReaderOperations {
   size(): StoreSize
   tasks(filter: TaskFilter, page: PageRequest): Page<Task>
   task(source: string, id: string): Task | undefined
+  questions(uid: string): readonly Question[]
   activity(source: string, sinceMs: number): SourceActivity
   findAhead(waits: LongestWaits, nowMs: number): FoundAhead
   findOld(request: PruneRequest): PrunePlan

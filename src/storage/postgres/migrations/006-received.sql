@@ -3,7 +3,7 @@
 ALTER TABLE event ADD COLUMN received_from text;
 ALTER TABLE event ADD COLUMN verified_by text COLLATE "C";
 
--- As append_4, with `received_from` and `verified_by`.
+-- As append_4, with `received_from`, `verified_by`, and the question that was asked about the task that the event ends.
 CREATE FUNCTION append_6(
   p_now bigint, p_local_now bigint, p_count integer, p_ends boolean, p_lease text, p_events json, p_bodies bytea
 ) RETURNS TABLE (
@@ -61,7 +61,7 @@ BEGIN
     n integer, uid uuid, source text, provider text, id text, type text, created_at text, received_at bigint, origin text,
     status text, reasons text, task text, api_version text, headers text, traceparent text, size integer, checksum text,
     handlers json, task_end text, task_word text, asked_uid uuid, asked_lease text, asked_by text,
-    asked_word text, asked_error text, leased json, lease_ms bigint, leases_ms json, created_at_source text, by_body smallint,
+    asked_word text, asked_error text, asked_at bigint, asked_question json, leased json, lease_ms bigint, leases_ms json, created_at_source text, by_body smallint,
     order_keys json, order_text text, received_from text, verified_by text
   ) LOOP
     v_key := v_keys[e.n];
@@ -147,6 +147,11 @@ BEGIN
         CASE e.asked_by WHEN 'expiry' THEN e.asked_word ELSE coalesce(e.task_word, e.task_end) END,
         coalesce(e.asked_by, 'webhook'), e.uid,
         coalesce(e.asked_error, CASE e.asked_by WHEN 'expiry' THEN t.last_error END));
+      PERFORM keep_question_1(t.key, v_now + e.asked_at - p_local_now, e.asked_question);
+      -- At its deadline a task is polled once more, and that counts, too.
+      IF e.asked_by = 'expiry' AND e.asked_question IS NOT NULL THEN
+        UPDATE task SET polls = task.polls + 1 WHERE task.key = t.key;
+      END IF;
       RETURN QUERY SELECT e.n, 'accepted', e.uid, t.uid, t.source, t.id, e.task_end, coalesce(e.asked_by, 'webhook'),
         CASE WHEN v_leased <> '{}' THEN v_key END, NULL::text;
     ELSIF v_leased <> '{}' THEN
