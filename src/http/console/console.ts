@@ -22,6 +22,7 @@ import { registerTaskPages } from './pages/tasks.ts'
 import { type ConsoleOptions, shareReadings } from './ports.ts'
 import { ConsoleRoutes } from './routes.ts'
 import { createSessions } from './session.ts'
+import { warmUp } from './warm-up.ts'
 
 /** The pages for operators, on the ops listener. */
 export interface Console {
@@ -63,6 +64,7 @@ export function createConsole(given: ConsoleOptions): Console {
       registerAuditPage(routes, options)
       registerConfiguration(routes, options)
       routes.others()
+      warmUp(app, access)
     },
   }
 }
