@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import { errorBeside } from '../domain/answer.ts'
 import { type ErrorDetail, messageOf } from '../domain/errors.ts'
 import { bodyField, type EventFixture, FIXTURE_FORMAT } from '../domain/event-fixture.ts'
 import { EVENT_OUTCOMES } from '../domain/outcome.ts'
@@ -103,11 +104,16 @@ const attemptColumns: Columns<Attempt> = [
   whole('CAUSE', ({ cause }) => cause),
 ]
 
-/** Attempts of replays tell which; without one, there is no such column. */
-const attemptColumnsFor = (attempts: readonly Attempt[]): Columns<Attempt> =>
-  attempts.some(({ replay }) => replay !== undefined)
-    ? [...attemptColumns, whole('REPLAY', ({ replay }) => replay)]
-    : attemptColumns
+/** Attempts of replays tell which, and those that forwarded their event how it was answered; without one, there is no such column. */
+const attemptColumnsFor = (attempts: readonly Attempt[]): Columns<Attempt> => [
+  ...attemptColumns.slice(0, -2),
+  ...(attempts.some(({ answer }) => answer !== undefined) ? [text('ANSWER', answerOf)] : []),
+  ...attemptColumns.slice(-2),
+  ...(attempts.some(({ replay }) => replay !== undefined) ? [whole('REPLAY', ({ replay }: Attempt) => replay)] : []),
+]
+
+const answerOf = ({ answer }: Pick<Attempt, 'answer'>): string | undefined =>
+  answer && `${answer.status} in ${shortDuration(answer.duration_ms)}`
 
 function describe(event: EventDetailJson, view: View): string {
   const head = fields(view, [
@@ -135,7 +141,7 @@ function describe(event: EventDetailJson, view: View): string {
     head,
     event.deliveries.length > 0 && table(view, deliveryColumns, event.deliveries),
     attempts.length > 0 && table(view, attemptColumnsFor(attempts), attempts),
-    ...event.deliveries.map(lastThrown),
+    ...event.deliveries.flatMap((delivery) => [lastAnswer(delivery), lastThrown(delivery)]),
   ]
     .filter((part) => part !== false)
     .join('\n')
@@ -145,13 +151,27 @@ function describe(event: EventDetailJson, view: View): string {
 const createdOf = ({ created_at, created_at_source }: EventDetailJson, view: View): string =>
   `${timeIn(view, created_at)}${created_at_source === 'received' ? ' (of receipt: the provider gave no time that can be read)' : ''}`
 
+/** What the service answered to which the last attempt forwarded the event. */
+function lastAnswer({ handler, history }: DeliveryDetail): string | false {
+  const { number, answer } = history.findLast((attempt) => attempt.answer !== undefined) ?? {}
+  if (number === undefined || answer === undefined) return false
+  const line = `attempt ${number} of ${handler}: ${printable(answer.from)} answered ${answerOf({ answer })}\n`
+  return answer.text === undefined ? line : `${line}  ${printable(answer.text)}\n`
+}
+
 /** What the last failed attempt of a delivery threw; the attempts before it mostly threw the same. */
 function lastThrown({ handler, history }: EventDetailJson['deliveries'][number]): string | false {
   const attempt = history.findLast(({ error_detail }) => error_detail !== undefined)
-  if (attempt?.error_detail === undefined) return false
+  if (attempt?.error_detail === undefined || isTold(attempt)) return false
   const what = attempt.outcome === 'process_lost' ? 'was lost with its process' : 'threw'
   return `attempt ${attempt.number} of ${handler} ${what}\n${thrown(attempt.error_detail, '  ')}`
 }
+
+/** Whether the answer, which is shown too, says as much as the error does. */
+const isTold = ({ error, error_detail, answer }: DeliveryDetail['history'][number]): boolean =>
+  answer !== undefined &&
+  error_detail?.stack === undefined &&
+  errorBeside(error, { ...answer, durationMs: answer.duration_ms }) === undefined
 
 /** The text of a thrown value, with its stack, its cause and its parts, each indented further. */
 export function thrown({ name, message, code, stack, cause, errors }: ErrorDetail, indent: string): string {

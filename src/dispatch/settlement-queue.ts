@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { keptAnswer } from '../domain/answer.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { AttemptResult, Settlement, Work } from '../domain/delivery.ts'
 import type { DeliveryQueue } from '../domain/delivery-queue.ts'
@@ -146,8 +147,13 @@ export function reportSettlement(
   else log.warn({ ...about, ...why, retry_in_ms: dueAtMs - clock() }, 'attempt failed')
 }
 
-/** Removes secrets from a result: the error of a handler may repeat a URL, a header or a key that the handler had. */
-export function redactResult(result: AttemptResult, redact: (text: string) => string): AttemptResult {
+/**
+ * Removes secrets from a result: the error of a handler, or the answer of a service, may repeat a URL, a header or a key that the
+ * handler had. Cuts the answer to its length.
+ */
+export function redactResult(given: AttemptResult, redact: (text: string) => string): AttemptResult {
+  const result =
+    'answer' in given && given.answer !== undefined ? { ...given, answer: keptAnswer(given.answer, redact) } : given
   if (result.outcome === 'succeeded' || result.error === undefined) return result
   if (!('detail' in result) || result.detail === undefined) return { ...result, error: redact(result.error) }
   return { ...result, error: redact(result.error), detail: redactDetail(result.detail, redact) }

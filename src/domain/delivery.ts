@@ -1,3 +1,4 @@
+import type { ServiceAnswer } from './answer.ts'
 import type { AttemptCause } from './cause.ts'
 import type { ErrorDetail } from './errors.ts'
 import type { Headers, NewEvent, Origin } from './event.ts'
@@ -64,6 +65,8 @@ export interface Attempt {
   readonly replay?: string
   /** Of a failed attempt: the id of its cause. */
   readonly cause?: string
+  /** Of a handler that forwards events. Absent: no answer came. */
+  readonly answer?: ServiceAnswer
   readonly startedAtMs: number
   readonly durationMs: number
 }
@@ -162,6 +165,7 @@ export interface HandlerResult {
   readonly outcome: (typeof HANDLER_OUTCOMES)[number]
   readonly error?: string
   readonly detail?: ErrorDetail
+  readonly answer?: ServiceAnswer
   /** With `retry_after`. Absent: the handler asked for an invalid time, and the delivery waits as after any failure. */
   readonly afterMs?: number
   /** With `rejected`: why the event does not match its schema; the handler did not run. */
@@ -209,6 +213,7 @@ export interface Settlement {
   readonly dueAtMs: number
   readonly error?: string
   readonly detail?: ErrorDetail
+  readonly answer?: ServiceAnswer
   /** Of a failed attempt. */
   readonly cause?: AttemptCause
   /** The store quarantines the event for these reasons in the same commit. */

@@ -48,6 +48,7 @@ export function settlementOf(work: Work, result: AttemptResult, rules: Settlemen
     ...(work.ordered === true && { ordered: true as const }),
     ...(result.outcome !== 'succeeded' && result.error !== undefined && { error: result.error }),
     ...('detail' in result && result.detail !== undefined && { detail: result.detail }),
+    ...('answer' in result && result.answer !== undefined && { answer: result.answer }),
     ...('quarantine' in result && result.quarantine !== undefined && { quarantine: result.quarantine }),
     ...('judgement' in result && result.judgement !== undefined && { judgement: result.judgement }),
   } satisfies Partial<Settlement>

@@ -1,16 +1,22 @@
+import {
+  answerLine,
+  beginningOf,
+  giveAnswer,
+  MAX_ORIGIN_LENGTH,
+  MAX_SENT_ANSWER_LENGTH,
+  type ServiceAnswer,
+} from '../domain/answer.ts'
 import type { WebhookEvent } from '../domain/event.ts'
 import type { Handler, HandlerContext } from '../domain/handler.ts'
 import { retryAfterOf } from '../domain/retry-after.ts'
 import { MAX_RETRY_AFTER_MS } from '../domain/retry-or-dead.ts'
 import { VERSION } from '../domain/version.ts'
 import { redactor } from '../log/redact.ts'
-import { createPoster } from '../outbound/poster.ts'
+import { createPoster, type Posted } from '../outbound/poster.ts'
 import { hmac } from '../signatures/hmac.ts'
 import { standardWebhooks } from '../signatures/standard-webhooks.ts'
 import { keysOf, type Target } from './options.ts'
 
-/** Characters of the answer's body that an error shows. */
-const MAX_EXCERPT_LENGTH = 200
 /** A shorter value of a header or a query is not taken for a secret. */
 const MIN_SECRET_LENGTH = 6
 
@@ -20,15 +26,24 @@ type Event = WebhookEvent<string, unknown>
 export function createSender(target: Target): Handler<Event> {
   const { url, headers, secrets, finalStatuses } = target
   const post = createPoster(target)
-  const excerptOf = excerptsWithout(secretsIn(target))
+  const textOf = textsWithout(secretsIn(target))
   return async (event, context) => {
     const body = event.raw()
     const sent = { ...headersOf(event, context), ...headers, ...signatureOf(secrets, event.uid, body) }
     const answer = await post(sent, body, context.signal)
     if (!answer.ok) throw new Error(`${url.origin}: ${answer.message}${adviceOn(answer.failure)}`)
-    const { status } = answer
+    const { status, durationMs } = answer
+    const text = textOf(answer)
+    const given: ServiceAnswer = {
+      from: url.origin.slice(0, MAX_ORIGIN_LENGTH),
+      status,
+      durationMs,
+      ...(text !== '' && { text }),
+    }
+    giveAnswer(context, given)
     if (status >= 200 && status < 300) return
-    const error = `${url.origin} answered ${status}${status < 400 ? redirectTo(answer.headers.location, url) : excerptOf(answer)}`
+    const error =
+      status < 400 ? `${url.origin} answered ${status}${redirectTo(answer.headers.location, url)}` : answerLine(given)
     if (finalStatuses.has(status)) context.fail(error)
     const waitMs = status < 400 ? undefined : retryAfterOf(answer.headers, Date.now(), MAX_RETRY_AFTER_MS)
     if (waitMs === undefined || waitMs === 0) throw new Error(error)
@@ -82,15 +97,33 @@ const secretsIn = ({ secrets, headers, url }: Target): readonly string[] => [
     .filter(({ length }) => length >= MIN_SECRET_LENGTH),
 ]
 
-/** Gives the beginning of an answer's body in one line, for an error. */
-function excerptsWithout(secrets: readonly string[]) {
+/** The most characters that stand for one of a secret, where it is encoded. */
+const MAX_ENCODED_LENGTH = 3
+/** Of a text, one character in so many may be no character of a text. */
+const CHARACTERS_PER_FAULT = 3
+
+/** Gives the beginning of an answer's body in one line; empty if there is none, or none that is text. */
+function textsWithout(secrets: readonly string[]) {
   const redact = redactor(secrets)
-  return ({ beginning, headers }: { beginning: Buffer; headers: { 'content-encoding'?: string } }): string => {
+  // Where the body was cut, a part of a secret may stand, which would not be found.
+  const unsafeBytes = MAX_ENCODED_LENGTH * Math.max(0, ...secrets.map((secret) => Buffer.byteLength(secret)))
+  return ({ beginning, isCut, headers }: Posted): string => {
     if (!['', 'identity'].includes(headers['content-encoding'] ?? '')) return ''
-    const text = redact(beginning.toString('utf8'))
+    const text = beginning.toString('utf8', 0, Math.max(0, beginning.length - (isCut ? unsafeBytes : 0)))
+    if (!isText(text)) return ''
+    const line = withoutTags(redact(text), headers['content-type'])
       .replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ')
       .trim()
-    const excerpt = text.length > MAX_EXCERPT_LENGTH ? `${text.slice(0, MAX_EXCERPT_LENGTH)}…` : text
-    return excerpt === '' ? '' : `: ${excerpt}`
+    return beginningOf(line, MAX_SENT_ANSWER_LENGTH)
   }
 }
+
+/** The words of a page, such as a proxy answers by. */
+const withoutTags = (text: string, type = ''): string =>
+  /^text\/html\b/i.test(type) || /^\s*<(?:!doctype )?html\b/i.test(text)
+    ? text.replace(/<(script|style)\b.*?(?:<\/\1>|$)|<!--.*?(?:-->|$)|<[^>]*(?:>|$)/gis, ' ')
+    : text
+
+/** A picture or an archive is none, whatever its content type says. */
+const isText = (text: string): boolean =>
+  !text.includes('\0') && (text.split('\ufffd').length - 1) * CHARACTERS_PER_FAULT <= text.length

@@ -23,8 +23,19 @@ export interface PosterOptions {
   readonly lookup?: LookupFunction
 }
 
-/** The beginning of the answer's body may be all that is kept of it. */
-type PostResult = Exclude<CallResult, { ok: true }> | { ok: true; status: number; headers: Headers; beginning: Buffer }
+/** An answer, whose body may be cut. */
+export interface Posted {
+  readonly ok: true
+  readonly status: number
+  readonly headers: Headers
+  /** From the request until the status came. */
+  readonly durationMs: number
+  /** The beginning of the answer's body. */
+  readonly beginning: Buffer
+  /** The body has more than that. */
+  readonly isCut: boolean
+}
+type PostResult = Exclude<CallResult, { ok: true }> | Posted
 
 /** Posts bytes to the URL. Follows no redirect. What counts is the status: the body may be cut off or broken. Never rejects. */
 export type Post = (
@@ -57,10 +68,12 @@ export function createPoster({ url, filter, timeoutMs, lookup }: PosterOptions):
       return await bounded(
         async ({ signal: stopping, time }) => {
           const send = () => agent.request({ ...target, headers, body, signal: stopping })
+          const beganMs = performance.now()
           const answer = await onOpenConnection(send, openedAtMs)
+          const durationMs = performance.now() - beganMs
           time.stop()
-          const beginning = await beginningOf(answer.body)
-          return { ok: true, status: answer.statusCode, headers: flat(answer.headers), beginning }
+          const read = await beginningOf(answer.body)
+          return { ok: true, status: answer.statusCode, headers: flat(answer.headers), durationMs, ...read }
         },
         timeoutMs,
         signal,
@@ -106,7 +119,7 @@ async function onOpenConnection<Answer>(
 }
 
 /** Reads a body to its end, so that its connection can be used again; closes the connection of a long or slow one. Never rejects. */
-async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<Buffer> {
+async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<Pick<Posted, 'beginning' | 'isCut'>> {
   const kept: Buffer[] = []
   let bytes = 0
   // A body that is destroyed emits an error, which would end the process.
@@ -123,5 +136,5 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<Buffe
   } finally {
     clearTimeout(timer)
   }
-  return Buffer.concat(kept)
+  return { beginning: Buffer.concat(kept), isCut: bytes > KEPT_BYTES }
 }

@@ -1,6 +1,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Job } from '../dispatch/ipc/messages.ts'
 import { type JobEnvironment, runJob } from '../dispatch/process/run-job.ts'
+import { keptAnswer, type ServiceAnswer } from '../domain/answer.ts'
 import type { HandlerResult } from '../domain/delivery.ts'
 import type { ErrorDetail } from '../domain/errors.ts'
 import type { NewEvent, Origin, WebhookEvent } from '../domain/event.ts'
@@ -61,6 +62,8 @@ export interface HandlerRun {
   readonly error?: string
   /** What was thrown: name, message, stack, causes. */
   readonly errorDetail?: ErrorDetail
+  /** What the service answered to which the handler forwarded the event, as `holdfast events show` shows it. */
+  readonly answer?: ServiceAnswer
   /** With `retry`: the shortest wait before the next attempt. */
   readonly retryAfterMs?: number
   /** What the handler logged by `context.log`, of every level. */
@@ -165,13 +168,17 @@ const onlyGiven = ({ maxAttempts }: RunOptions) => (maxAttempts === undefined ? 
 /** What the service would make of the result. */
 function runOf(result: HandlerResult, { work, body }: Job, retry: RetryPolicy): Omit<HandlerRun, 'logs'> {
   const rules = { retry, nowMs: 0, random: () => 0, stopping: false }
-  const { verdict, outcome, dueAtMs, error, detail } = settlementOf(
+  const { verdict, outcome, dueAtMs, error, detail, answer } = settlementOf(
     { ...work, body, deliveryId: 0, lease: '' },
     result,
     rules,
   )
   const isAsked = outcome === 'retry_after' && result.afterMs !== undefined
-  const why = { ...(error !== undefined && { error }), ...(detail !== undefined && { errorDetail: detail }) }
+  const why = {
+    ...(error !== undefined && { error }),
+    ...(detail !== undefined && { errorDetail: detail }),
+    ...(answer !== undefined && { answer: keptAnswer(answer, String) }),
+  }
   if (verdict === 'succeeded' || verdict === 'dead') return { outcome: verdict, ...why }
   return isAsked ? { outcome: 'retry', ...why, retryAfterMs: dueAtMs } : { outcome: 'failed', ...why }
 }

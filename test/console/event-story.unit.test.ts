@@ -111,6 +111,27 @@ describe('a story', () => {
     )
   })
 
+  test('says what a service answered to which an event was forwarded, and then not the same again as an error', async () => {
+    const answer = { from: 'http://orders.internal:3000', status: 503, durationMs: 31, text: 'out of <b>stock' }
+    const error = 'http://orders.internal:3000 answered 503: out of <b>stock'
+    const errorDetail = { name: 'Error', message: error }
+    const told = async (...history: Attempt[]) => timeline(await read([delivery({ history })]), '').toString()
+    const failed = await told(attempt(1, { error, errorDetail, answer }))
+    expect(failed).toContain('<bdi>http:&#x2F;&#x2F;orders.internal:3000</bdi> answered <b>503</b> in 31 ms')
+    expect(failed).toContain('<blockquote class="quoted"><bdi>out of &lt;b&gt;stock</bdi></blockquote>')
+    expect(failed.match(/out of/g)).toHaveLength(1)
+    const later = await told(attempt(1, { outcome: 'retry_after', error: `later; ${error}`, answer }))
+    expect([later.match(/out of/g), later.includes('<p><bdi>later</bdi></p>')]).toEqual([['out of'], true])
+    const done = await told({ number: 1, outcome: 'succeeded', startedAtMs: 1, durationMs: 40, answer })
+    expect(done).toContain('succeeded in 40 ms')
+    expect(done).toContain('answered <b>503</b>')
+    // What else is thrown is not lost.
+    const thrown = await told(
+      attempt(1, { error, errorDetail: { ...errorDetail, stack: ['at a (b.ts:1:2)'] }, answer }),
+    )
+    expect(thrown).toContain('b.ts:1:2')
+  })
+
   test('is short, whatever errors there are and however many', async () => {
     const bad = '\0\u202e<script>'.repeat(200)
     const errorDetail = { name: bad, message: bad, stack: Array.from({ length: 16 }, () => bad) }

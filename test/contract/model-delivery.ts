@@ -28,7 +28,7 @@ export interface ModelDelivery {
   cause?: string | undefined
   /** The job that replayed it last. */
   job?: ModelReplayJob | undefined
-  readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail' | 'cause'>[]
+  readonly history: Pick<Attempt, 'number' | 'outcome' | 'errorDetail' | 'cause' | 'answer'>[]
 }
 
 export interface ModelReplayJob {

@@ -114,13 +114,14 @@ export class ModelStore {
 
   settle(delivery: ModelDelivery, lease: string, settlement: Settlement, nowMs: number): boolean {
     if (delivery.state !== 'running' || delivery.lease !== lease) return false
-    const { verdict, outcome, isolate, dueAtMs, detail, cause, heldFor } = settlement
+    const { verdict, outcome, isolate, dueAtMs, detail, cause, answer, heldFor } = settlement
     const pausedFor = this.pausedSources.has(heldFor ?? '') ? heldFor : undefined
     if (verdict === 'held') return hold(delivery, pausedFor, pausedFor === undefined ? nowMs : dueAtMs)
     delivery.heldFor = undefined
     const why = {
       ...(detail !== undefined && { errorDetail: detail }),
       ...(cause !== undefined && { cause: cause.id }),
+      ...(answer !== undefined && { answer }),
     }
     delivery.history.push({ number: delivery.attempts, outcome, ...why })
     delivery.cause = verdict === 'dead' ? cause?.id : undefined

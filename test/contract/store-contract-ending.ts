@@ -44,6 +44,32 @@ function describeSettle({ store, now, pass }: Fixture): void {
       expect(delivery?.lastError).toBe(expected.lastError)
     })
 
+    test('keeps the answer of a service with its attempt, beside an error and without one', async () => {
+      const event = newEvent({ handlers: ['a'] })
+      await store().append(event)
+      const answer = { from: 'http://orders.internal:3000', status: 202, durationMs: 31, text: 'queued \0 "größe"' }
+      const detail = { name: 'Error', message: 'no' }
+      const failed = {
+        verdict: 'retry',
+        outcome: 'failed',
+        error: 'no',
+        detail,
+        answer: { ...answer, status: 503 },
+      } as const
+      for (const given of [failed, { answer }, {}]) {
+        const { work } = await store().claim(claimRequest())
+        await store().settle(work.map((each) => settlement(each, { dueAtMs: now(), ...given })))
+        if (given === failed) continue
+        await store().replay({ eventUid: event.uid, handlers: ['a'], status: 'accepted', reasons: [] })
+      }
+      const history = (await store().event(event.uid))?.deliveries[0]?.history ?? []
+      expect(history.map(({ errorDetail, answer: kept }) => [errorDetail, kept])).toEqual([
+        [detail, { ...answer, status: 503 }],
+        [undefined, answer],
+        [undefined, undefined],
+      ])
+    })
+
     test('keeps the details of an error with its attempt, and nothing for an attempt without an error', async () => {
       const event = newEvent()
       await store().append(event)

@@ -172,6 +172,7 @@ const settle = operation(
       isolate: fc.boolean(),
       dueInMs: fc.constantFrom(-10, 0, 10, 100),
       detail: fc.constantFrom(undefined, { name: 'Error', message: 'no', stack: ['at f (a.ts:1:2)'] }),
+      answer: fc.constantFrom(undefined, { from: 'http://orders', status: 202, durationMs: 1 }),
       quarantine: fc.constantFrom(undefined, ['no'], ['why']),
       judgement: fc.constantFrom(...JUDGEMENTS),
       isRouted: fc.boolean(),
@@ -183,12 +184,12 @@ const settle = operation(
     const { store, model, claimed } = run
     const { nowMs } = run.time
     const settlements = given.flatMap(
-      ({ which, dueInMs, detail, quarantine, judgement, isRouted, causeId, ...rest }) => {
+      ({ which, dueInMs, detail, answer, quarantine, judgement, isRouted, causeId, ...rest }) => {
         const known = claimed.at(-1 - which)
         if (known === undefined) return []
         const { deliveryId, lease, delivery } = known
         const times = { dueAtMs: nowMs + dueInMs, startedAtMs: nowMs, durationMs: 1 }
-        const error = detail === undefined ? {} : { detail }
+        const error = { ...(detail && { detail }), ...(answer && { answer }) }
         const refusal =
           rest.verdict === 'dead' && quarantine ? { quarantine, judgement, outcome: 'rejected' as const } : {}
         const cause = causeId && { id: causeId, signature: `error ${causeId}`, handler: delivery.handler }

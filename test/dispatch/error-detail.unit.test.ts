@@ -80,6 +80,21 @@ describe('the line of what a handler threw', () => {
   })
 })
 
+test('`redactResult` takes secrets out of an answer before it cuts it, and keeps nothing else that the answer has', () => {
+  const answer = {
+    from: 'http://sk_live_1.example',
+    status: 200,
+    durationMs: 1.6,
+    text: `${'x'.repeat(495)}sk_live_1`,
+    more: 'x',
+  }
+  const ran = { outcome: 'succeeded', answer, startedAtMs: 0, durationMs: 0 } as const
+  expect(redactResult(ran, (text) => text.replaceAll('sk_live_1', '[redacted]'))).toEqual({
+    ...ran,
+    answer: { from: 'http://[redacted].example', status: 200, durationMs: 2, text: `${'x'.repeat(495)}[reda…` },
+  })
+})
+
 test('`redactResult` takes secrets out of every part of the detail of an error', () => {
   const error = Object.assign(
     new Error('key sk_live_1 refused', { cause: new AggregateError([new Error('sk_live_1')], 'sk_live_1') }),

@@ -3,6 +3,7 @@ import { isFromProcess } from '../../src/dispatch/ipc/messages.ts'
 
 const result = { outcome: 'failed', error: 'no', startedAtMs: 1, durationMs: 2 }
 const results = (...entries: unknown[]) => ({ kind: 'results', results: entries, refused: [], overdue: 0 })
+const answer = { from: 'http://orders.internal', status: 202, durationMs: 0.5, text: 'ok' }
 const detail = { name: 'Error', message: 'no', code: 'E', stack: ['at a'], cause: { name: 'Error', message: 'why' } }
 
 describe('a message from a handler process', () => {
@@ -14,6 +15,7 @@ describe('a message from a handler process', () => {
       'a result with the reasons why its event is quarantined',
       results({ key: 1, result: { ...result, outcome: 'rejected', quarantine: ['no'] } }),
     ],
+    ['a result with the answer of a service', results({ key: 1, result: { ...result, answer } })],
     ['a list without results', results()],
     ['a pong', { kind: 'pong' }],
   ])('is accepted if it is %s', (_, message) => {
@@ -39,6 +41,11 @@ describe('a message from a handler process', () => {
     ['of an error detail without a message', results({ key: 0, result: { ...result, detail: {} } })],
     ['of errors that are no list', results({ key: 0, result: { ...result, detail: { ...detail, errors: 'x' } } })],
     ['of too many nested causes', results({ key: 0, result: { ...result, detail: nested(100) } })],
+    ['of an answer without a status', results({ key: 0, result: { ...result, answer: { ...answer, status: '200' } } })],
+    [
+      'of an answer that is too long',
+      results({ key: 0, result: { ...result, answer: { ...answer, text: 'x'.repeat(2_000) } } }),
+    ],
     ['of reasons that are no strings', results({ key: 0, result: { ...result, quarantine: [1] } })],
     ['of a string that is too long', results({ key: 0, result: { ...result, error: 'x'.repeat(100_000) } })],
   ])('is refused if it is %s', (_, message) => {

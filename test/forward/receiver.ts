@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { type ForwardOptions, forward } from 'holdfast'
+import { type RunOptions, runHandler, sample } from 'holdfast/testing'
 import { onTestFinished } from 'vitest'
 
 export interface Received {
@@ -41,3 +43,19 @@ export async function startReceiver(
   const { port } = server.address() as AddressInfo
   return { url: `http://127.0.0.1:${port}/hooks?key=query-secret`, port, received, connections: () => connections }
 }
+
+export const thing = () => sample('standard', 'acme.thing', { size: 3 })
+
+export type Answer = Parameters<typeof startReceiver>[0]
+
+/** A receiver that answers so, and a function that forwards one event to it. */
+export async function receiverThat(answer: Answer, options: Partial<ForwardOptions> = {}) {
+  const receiver = await startReceiver(answer)
+  const handler = forward({ url: receiver.url, allowPrivate: true, ...options })
+  return { receiver, send: (event = thing(), run?: RunOptions) => runHandler(handler, event, run) }
+}
+
+export const status =
+  (code: number, headers: Record<string, string> = {}, body = ''): Answer =>
+  (response) =>
+    response.writeHead(code, headers).end(body)

@@ -1,5 +1,7 @@
 import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
+import { run } from '../cli/run.ts'
+import { AI_SECRET } from '../support/ai-source.ts'
 import { post, signedEvent } from '../support/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { startLocal } from '../support/local-service.ts'
@@ -15,7 +17,7 @@ test('the service forwards an event, waits as Retry-After says, and signs each a
     times.push(performance.now())
     new Webhook(SECRET).verify(body, headers as Record<string, string>)
     if (times.length === 1) response.writeHead(429, { 'retry-after': String(WAIT_MS / 1_000) }).end('busy')
-    else response.writeHead(times.length === 2 ? 204 : 500).end()
+    else response.writeHead(times.length === 2 ? 202 : 500).end(`{"queued":"${SECRET}", "key": "${AI_SECRET}"}`)
   })
   const service = await startLocal({
     HANDLERS_DIR: handlersIn(temporaryDirectory(), {
@@ -32,7 +34,17 @@ test('the service forwards an event, waits as Retry-After says, and signs each a
     () => service.api(`/v1/events/${uid}`),
     (found) => found.deliveries[0]?.state === 'succeeded',
   )
-  expect(deliveries[0].history).toMatchObject([{ outcome: 'retry_after' }, { outcome: 'succeeded' }])
+  const from = `http://127.0.0.1:${receiver.port}`
+  const text = '{"queued":"[redacted]", "key": "[redacted]"}'
+  const answer = { from, duration_ms: expect.any(Number) }
+  expect(deliveries[0].history).toMatchObject([
+    {
+      outcome: 'retry_after',
+      error: `the handler asked to be run again after 1000 ms; ${from} answered 429: busy`,
+      answer: { ...answer, status: 429, text: 'busy' },
+    },
+    { outcome: 'succeeded', answer: { ...answer, status: 202, text } },
+  ])
   const [first = 0, second = 0] = times
   expect(second - first).toBeGreaterThanOrEqual(WAIT_MS)
   expect(receiver.received.map(({ body }) => body.toString())).toEqual([event.body, event.body])
@@ -41,6 +53,16 @@ test('the service forwards an event, waits as Retry-After says, and signs each a
     [uid, '2'],
   ])
   expect(JSON.stringify(service.logs)).not.toContain(SECRET)
+
+  const { out } = await run(['events', 'show', uid], service.environment)
+  expect(out).toMatch(/^\S+ +orders +1 +retry_after +\d+ ms +429 in \d+ ms +the handler asked/m)
+  expect(out).toMatch(/^\S+ +orders +2 +succeeded +\d+ ms +202 in \d+ ms +-/m)
+  expect(out).toMatch(
+    new RegExp(`^attempt 2 of orders: ${from} answered 202 in \\d+ ms\\n {2}{"queued":"\\[redacted\\]"`, 'm'),
+  )
+  const page = await (await fetch(`${service.opsUrl}/console/events/${uid}`)).text()
+  expect(page).toMatch(/127\.0\.0\.1:\d+<\/bdi> answered <b>202<\/b> in \d+ ms/)
+  expect(page).toMatch(/answered <b>429<\/b> in \d+ ms<\/p><blockquote class="quoted"><bdi>busy<\/bdi>/)
 })
 
 test('the service does not start with a forward to a private host that is not allowed, and names the module', async () => {

@@ -58,7 +58,8 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
     stack: ['at a (b.ts:1:2)'],
     cause: { name: 'string', message: "'\ud800'" },
   }
-  const failed = { outcome: 'failed', error: 'no \0 luck', detail, isolate: true } as const
+  const answer = { from: 'http://orders.internal', status: 503, durationMs: 31, text: 'no \0 \ud800 luck' }
+  const failed = { outcome: 'failed', error: 'no \0 luck', detail, answer, isolate: true } as const
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'retry' })])
   const cause = { id: 'c1', signature: 'no \0 luck', at: 'b.ts:1', source: 'stripe' }
   await store.settle([settlement(await one('b'), { ...failed, verdict: 'dead', cause: { ...cause, handler: 'b' } })])

@@ -1,3 +1,4 @@
+import { MAX_ORIGIN_LENGTH, MAX_SENT_ANSWER_LENGTH } from '../../domain/answer.ts'
 import { MAX_TIME_MS } from '../../domain/clock.ts'
 import type { LogStyle } from '../../domain/config.ts'
 import { HANDLER_OUTCOMES, type HandlerResult, type Work } from '../../domain/delivery.ts'
@@ -93,7 +94,7 @@ export function isFromProcess(message: unknown): message is FromProcess {
   if (message.kind === 'dropped') return isCount(message.lines)
   if (message.kind === 'loading') return typeof message.file === 'string'
   if (message.kind === 'ready') return isListOf(isObject, message.handlers)
-  if (message.kind === 'unloadable') return isListOf(isText, message.faults)
+  if (message.kind === 'unloadable') return isListOf((fault) => isText(fault), message.faults)
   return message.kind === 'pong'
 }
 
@@ -106,9 +107,10 @@ const isResult = (entry: unknown): boolean =>
   isTime(entry.result.durationMs) &&
   (entry.result.error === undefined || isText(entry.result.error)) &&
   (entry.result.afterMs === undefined || isCount(entry.result.afterMs)) &&
-  (entry.result.quarantine === undefined || isListOf(isText, entry.result.quarantine)) &&
+  (entry.result.quarantine === undefined || isListOf((reason) => isText(reason), entry.result.quarantine)) &&
   (entry.result.judgement === undefined || isText(entry.result.judgement)) &&
-  (entry.result.detail === undefined || isDetail(entry.result.detail, 0))
+  (entry.result.detail === undefined || isDetail(entry.result.detail, 0)) &&
+  (entry.result.answer === undefined || isAnswer(entry.result.answer))
 
 const isDetail = (detail: unknown, depth: number): boolean =>
   isObject(detail) &&
@@ -116,16 +118,27 @@ const isDetail = (detail: unknown, depth: number): boolean =>
   isText(detail.name) &&
   isText(detail.message) &&
   (detail.code === undefined || isText(detail.code)) &&
-  (detail.stack === undefined || isListOf(isText, detail.stack)) &&
+  (detail.stack === undefined || isListOf((frame) => isText(frame), detail.stack)) &&
   (detail.cause === undefined || isDetail(detail.cause, depth + 1)) &&
   (detail.errors === undefined || isListOf((part) => isDetail(part, depth + 1), detail.errors))
 
+const isAnswer = (answer: unknown): boolean =>
+  isObject(answer) &&
+  isText(answer.from, MAX_ORIGIN_LENGTH) &&
+  isCount(answer.status) &&
+  Number(answer.status) <= MAX_STATUS &&
+  isTime(answer.durationMs) &&
+  // With the mark that there is more.
+  (answer.text === undefined || isText(answer.text, MAX_SENT_ANSWER_LENGTH + 1))
+
+const MAX_STATUS = 999
 const MAX_TEXT_LENGTH = 16_384
 const MAX_LIST_LENGTH = 4_096
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 const isTime = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= MAX_TIME_MS
-const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= MAX_TEXT_LENGTH
+const isText = (value: unknown, maxLength = MAX_TEXT_LENGTH): boolean =>
+  typeof value === 'string' && value.length <= maxLength
 const isListOf = (isPart: (part: unknown) => boolean, value: unknown): boolean =>
   Array.isArray(value) && value.length <= MAX_LIST_LENGTH && value.every((part) => isPart(part))

@@ -11,12 +11,12 @@ const MAX_FRAMES = 16
 const MAX_FRAME_LENGTH = 300
 const MAX_CODE_LENGTH = 100
 
-/** Frames of Node and of this directory do not help the author of a handler. */
-const OWN_DIRECTORY = new URL('./', import.meta.url).href
+/** Frames of Node, of this directory and of `forward` do not help the author of a handler. */
+const OWN_DIRECTORIES = ['./', '../../forward/'].map((path) => new URL(path, import.meta.url).href)
 const isHandlerFrame = (frame: string): boolean =>
   frame.startsWith('at ') &&
   !frame.includes('node:') &&
-  !frame.includes(OWN_DIRECTORY) &&
+  !OWN_DIRECTORIES.some((directory) => frame.includes(directory)) &&
   !frame.includes('<anonymous>)')
 
 /** The detail of anything that a handler may throw, even if it is no error or cannot be converted to text. Never throws. */

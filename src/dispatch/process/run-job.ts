@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
+import { answerLine, type ServiceAnswer, TAKE_ANSWER } from '../../domain/answer.ts'
 import { toIso } from '../../domain/clock.ts'
 import type { HandlerResult } from '../../domain/delivery.ts'
 import type { EventFields, WebhookEvent } from '../../domain/event.ts'
@@ -32,6 +33,8 @@ export interface RunningJob {
   /** Decides how the attempt ends. Only the first decision counts, whatever the handler does afterwards. */
   readonly decide: (decision: Decision) => void
   decided: boolean
+  /** What the service answered to which the handler posted its event, if it has. */
+  answer?: ServiceAnswer
 }
 
 /** The job whose code runs now. An uncaught error fails its attempt. */
@@ -87,6 +90,7 @@ export function runJob(
   const result = promise.then(
     (decision): HandlerResult => ({
       ...decision,
+      ...(running.answer !== undefined && { answer: running.answer }),
       startedAtMs,
       durationMs: Math.round((performance.now() - startedAt) * 1000) / 1000,
     }),
@@ -195,13 +199,23 @@ function contextOf(running: RunningJob, signal: () => AbortSignal): HandlerConte
     },
     retryAfter: (ms: unknown) => {
       const isTime = typeof ms === 'number' && ms > 0 && ms <= MAX_AFTER_MS
-      const error = isTime ? `the handler asked to be run again after ${Math.ceil(ms)} ms` : invalidTimeText(ms)
-      if (!isTime) running.log().warn({ asked: shown(ms) }, error)
+      const asked = isTime ? `the handler asked to be run again after ${Math.ceil(ms)} ms` : invalidTimeText(ms)
+      const error = `${asked}${refusalIn(running)}`
+      if (!isTime) running.log().warn({ asked: shown(ms) }, asked)
       running.decide({ outcome: 'retry_after', error, ...(isTime && { afterMs: Math.ceil(ms) }) })
       throw new Ended(error)
     },
-  }
+    [TAKE_ANSWER]: (answer: ServiceAnswer) => {
+      running.answer = answer
+    },
+  } as HandlerContext
 }
+
+/** The answer that is most likely why the handler asks for another attempt. */
+const refusalIn = ({ answer }: RunningJob): string =>
+  answer === undefined || answer.status < FIRST_REFUSAL ? '' : `; ${answerLine(answer)}`
+/** 4xx and 5xx. */
+const FIRST_REFUSAL = 400
 
 const invalidTimeText = (ms: unknown): string =>
   `the handler asked to be run again after ${shown(ms)}, which is not a time in milliseconds: the delivery waits as after any failure`

@@ -1,4 +1,5 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
+import type { ServiceAnswer } from '../../domain/answer.ts'
 import { toIso } from '../../domain/clock.ts'
 import { type Attempt, DELIVERY_STATES, type DeliverySummary } from '../../domain/delivery.ts'
 import type { Replayed } from '../../domain/delivery-queue.ts'
@@ -74,11 +75,24 @@ const schemaAt = (depth: number): TObject =>
 /** TypeBox cannot infer the type of a schema that nests itself. */
 const ErrorDetailSchema = schemaAt(0) as TSchema as TSchema & { static: ErrorDetail }
 
+const AnswerSchema = Type.Object(
+  {
+    from: Type.String({ description: 'The origin of the URL to which the event was posted' }),
+    status: Type.Integer(),
+    duration_ms: Type.Number({ description: 'From the request until the status came' }),
+    text: Type.Optional(
+      Type.String({ description: 'The beginning of its body in one line, without secrets, if it is text' }),
+    ),
+  },
+  { description: 'What the service answered to which the attempt forwarded the event; absent if no answer came' },
+)
+
 const AttemptSchema = Type.Object({
   number: Type.Integer(),
   outcome: Type.String(),
   error: Type.Optional(Type.String()),
   error_detail: Type.Optional(ErrorDetailSchema),
+  answer: Type.Optional(AnswerSchema),
   cause: Type.Optional(Type.String({ description: 'Id of the cause of a failure' })),
   replay: Type.Optional(Type.String({ description: 'The id of the replay that it belongs to' })),
   started_at: Time(),
@@ -171,11 +185,17 @@ export const eventDetailJson = (event: EventDetail): EventDetailJson => ({
   })),
 })
 
+const answerJson = ({ durationMs, ...answer }: ServiceAnswer): Static<typeof AnswerSchema> => ({
+  ...answer,
+  duration_ms: durationMs,
+})
+
 const attemptJson = (attempt: Attempt): Static<typeof AttemptSchema> => ({
   number: attempt.number,
   outcome: attempt.outcome,
   ...(attempt.error !== undefined && { error: attempt.error }),
   ...(attempt.errorDetail !== undefined && { error_detail: attempt.errorDetail }),
+  ...(attempt.answer !== undefined && { answer: answerJson(attempt.answer) }),
   ...(attempt.cause !== undefined && { cause: attempt.cause }),
   ...(attempt.replay !== undefined && { replay: attempt.replay }),
   started_at: toIso(attempt.startedAtMs),

@@ -1,3 +1,4 @@
+import type { ServiceAnswer } from '../../domain/answer.ts'
 import {
   type Attempt,
   type AttemptOutcome,
@@ -131,11 +132,15 @@ export const REPLAY_OF_ATTEMPT = `(
   SELECT m.replay FROM replay_mark AS m WHERE m.delivery = a.delivery AND m.ordinal <= a.ordinal ORDER BY m.ordinal DESC LIMIT 1
 ) AS replay`
 
-/** The details of an error as the API shows them: without the judgement, and the cause apart. */
-function shownDetail(stored: string | null): Pick<Attempt, 'errorDetail' | 'cause'> {
+/** The details of an error as the API shows them: without the judgement, and the cause and the answer apart. */
+function shownDetail(stored: string | null): Pick<Attempt, 'errorDetail' | 'cause' | 'answer'> {
   if (stored === null) return {}
-  const { judgement: _, cause_id: cause, ...detail } = JSON.parse(stored) as StoredDetail
-  return { ...('name' in detail && { errorDetail: detail }), ...(cause !== undefined && { cause }) }
+  const { judgement: _, cause_id: cause, answer, ...detail } = JSON.parse(stored) as StoredDetail
+  return {
+    ...('name' in detail && { errorDetail: detail }),
+    ...(cause !== undefined && { cause }),
+    ...(answer !== undefined && { answer }),
+  }
 }
 
 /** `event.order_keys`. */
@@ -227,19 +232,28 @@ export const NO_ATTEMPT_LEFT = 'no attempt is left'
 export const BODY_CORRUPT = 'the stored body no longer matches its checksum'
 export const bodyDamaged = (reason: string): string => `body cannot be read: ${reason}`
 
-type StoredDetail = ErrorDetail & { readonly judgement?: string; readonly cause_id?: string }
+type StoredDetail = ErrorDetail & {
+  readonly judgement?: string
+  readonly cause_id?: string
+  readonly answer?: ServiceAnswer
+}
 
-/** `attempt.detail`: the error's details, the judgement that ended the attempt, and the id of its cause, in one JSON object. */
+/**
+ * `attempt.detail`: the error's details, the judgement that ended the attempt, the id of its cause, and the answer of the service to
+ * which it posted, in one JSON object. A release that does not know one of them leaves it out.
+ */
 export function storedDetail({
   detail,
   judgement,
   cause,
-}: Pick<Settlement, 'detail' | 'judgement' | 'cause'>): string | null {
-  if (detail === undefined && judgement === undefined && cause === undefined) return null
+  answer,
+}: Pick<Settlement, 'detail' | 'judgement' | 'cause' | 'answer'>): string | null {
+  if ([detail, judgement, cause, answer].every((part) => part === undefined)) return null
   return JSON.stringify({
     ...detail,
     ...(judgement !== undefined && { judgement }),
     ...(cause && { cause_id: cause.id }),
+    ...(answer && { answer }),
   })
 }
 

@@ -72,8 +72,8 @@ export interface StoredClaim {
   readonly nextDueAtMs: number | undefined
 }
 
-/** A settlement with its detail, its judgement and the id of its cause as JSON; of a death, with the key of its cause. */
-export type StoredSettlement = Omit<Settlement, 'detail' | 'judgement' | 'cause'> & {
+/** A settlement with its detail, judgement, cause and answer as JSON (`storedDetail`); of a death, with the key of its cause. */
+export type StoredSettlement = Omit<Settlement, 'detail' | 'judgement' | 'cause' | 'answer'> & {
   readonly detail: string | null
   readonly causeKey?: number
 }
@@ -250,7 +250,7 @@ export const canBeHeld = ({ verdict, ordered }: StoredSettlement): boolean =>
   ordered !== true && (verdict === 'succeeded' || verdict === 'dead')
 
 export function storedSettlement(settlement: Settlement, causeKey: number | undefined): StoredSettlement {
-  const { detail: _, judgement: __, cause: ___, ...fields } = settlement
+  const { detail: _, judgement: __, cause: ___, answer: ____, ...fields } = settlement
   return {
     ...fields,
     detail: storedDetail(settlement),

@@ -1,4 +1,6 @@
+import { errorBeside, MAX_ANSWER_LENGTH } from '../../../domain/answer.ts'
 import type { Attempt, AttemptOutcome } from '../../../domain/delivery.ts'
+import type { ErrorDetail } from '../../../domain/errors.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { show } from '../html/show.ts'
 import { counted, duration, time, whole } from '../html/words.ts'
@@ -66,7 +68,7 @@ const ENDS: Readonly<Record<AttemptOutcome, { readonly words: string; readonly i
   succeeded: { words: 'succeeded in', isTimed: true },
   failed: { words: 'failed after', isTimed: true },
   rejected: { words: 'gave up after', isTimed: true },
-  retry_after: { words: 'asked for a later attempt after', isTimed: true },
+  retry_after: { words: 'asked for a later attempt, after it had run for', isTimed: true },
   timeout: { words: 'was stopped at its deadline after', isTimed: true },
   process_lost: { words: 'lost its process after', isTimed: true },
   thread_lost: { words: 'lost its thread after', isTimed: true },
@@ -92,9 +94,8 @@ function one(
     atMs: startedAtMs,
     mark: isDone ? 'succeeded' : isDead ? 'dead' : outcome === 'released' ? 'replayed' : 'failing',
     title: html`${show(handler, 60)}${own(`${numbered} ${words}${isTimed ? ` ${duration(durationMs)}` : ''}${isDead ? ': dead' : ''}`)}`,
-    ...(!isDone && {
-      detail: () => why(attempt, { id, isOpen: isLast, at: isLast ? story.causes.get(handler)?.at : undefined }),
-    }),
+    detail: () =>
+      html`${answered(attempt)}${when(!isDone, () => why(attempt, { id, isOpen: isLast, at: isLast ? story.causes.get(handler)?.at : undefined }))}`,
   }
 }
 
@@ -105,11 +106,21 @@ interface Shown {
   readonly at: string | undefined
 }
 
+/** What the service answered to which the event was posted. */
+const answered = ({ answer }: Attempt): Html =>
+  answer === undefined
+    ? NOTHING
+    : html`<p>${show(answer.from, 120)} answered <b>${answer.status}</b> in ${own(duration(answer.durationMs))}</p>${answer.text === undefined ? NOTHING : html`<blockquote class="quoted">${show(answer.text, MAX_ANSWER_LENGTH + 1)}</blockquote>`}`
+
+/** Whether nothing but its one line is known of the error, which the answer of a service then mostly says as well. */
+const isPlain = ({ stack, cause, errors }: ErrorDetail): boolean => [stack, cause, errors].every((part) => !part)
+
 /** The error; of the last attempt with its stack, of others behind a word. */
-function why({ error, errorDetail }: Attempt, { id, isOpen, at }: Shown): Html {
+function why({ error, errorDetail, answer }: Attempt, { id, isOpen, at }: Shown): Html {
   const place = at === undefined ? NOTHING : html`<p>at <code>${show(at, 120)}</code></p>`
-  if (errorDetail === undefined)
-    return html`${place}${error === undefined ? NOTHING : html`<p>${show(error, MAX_ERROR)}</p>`}`
+  const beside = errorBeside(error ?? errorDetail?.message, answer)
+  const line = beside === undefined ? NOTHING : html`<p>${show(beside, MAX_ERROR)}</p>`
+  if (errorDetail === undefined || (answer !== undefined && isPlain(errorDetail))) return html`${place}${line}`
   if (isOpen) return html`${place}${trace(errorDetail)}`
-  return html`<p>${show(error ?? errorDetail.message, MAX_ERROR)}</p><details id="${own(id)}-stack"><summary>Error and stack</summary>${trace(errorDetail)}</details>`
+  return html`${line}<details id="${own(id)}-stack"><summary>Error and stack</summary>${trace(errorDetail)}</details>`
 }

@@ -1,0 +1,90 @@
+import { forward } from 'holdfast'
+import { runHandler } from 'holdfast/testing'
+import { describe, expect, test } from 'vitest'
+import { receiverThat, status, thing } from './receiver.ts'
+
+describe('the answer of the service', () => {
+  test('is kept with the attempt, whether it has succeeded or not: from where, status, time and the text of its body', async () => {
+    const { receiver, send } = await receiverThat((response, { headers }) => {
+      const isFirst = headers['holdfast-attempt'] === '1'
+      const code = isFirst ? 202 : 503
+      setTimeout(
+        () => response.writeHead(code).end(isFirst ? '{\r\n  "queued": "größe"\n}\n' : 'out of\u0007 stock'),
+        20,
+      )
+    })
+    const from = `http://127.0.0.1:${receiver.port}`
+    const done = await send()
+    expect(done).toEqual({
+      outcome: 'succeeded',
+      answer: { from, status: 202, durationMs: expect.any(Number), text: '{ "queued": "größe" }' },
+      logs: [],
+    })
+    expect(done.answer?.durationMs).toBeGreaterThanOrEqual(19)
+    const failed = await send(thing(), { attempt: 2 })
+    expect(failed).toMatchObject({ outcome: 'failed', answer: { from, status: 503, text: 'out of stock' } })
+    expect(failed).toMatchObject({ error: `${from} answered 503: out of stock`, errorDetail: { name: 'Error' } })
+    // The place in Holdfast's own code says nothing.
+    expect(failed.errorDetail?.stack?.join() ?? '').not.toContain('/src/')
+  })
+
+  test('that is a page, as of a proxy, is kept as its words', async () => {
+    const page = `<!DOCTYPE html><head><title>502 Bad Gateway</title><style>body { color: red }</style></head>
+      <body><!-- padding --><center><h1>502 Bad Gateway</h1></center><script>go()</script><p>nginx`
+    const { send } = await receiverThat(status(502, { 'content-type': 'text/html; charset=utf-8' }, page))
+    expect((await send()).answer?.text).toBe('502 Bad Gateway 502 Bad Gateway nginx')
+  })
+
+  test.each([
+    ['empty', ''],
+    ['white', ' \n '],
+    ['a picture', Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex')],
+    ['random', Buffer.from('f3a9c1ffe8b0d4fe9c2080fdf1ee', 'hex')],
+  ])('has no text if its body is %s', async (_what, body) => {
+    const { send } = await receiverThat((response) => response.end(body))
+    expect((await send()).answer).toEqual({
+      from: expect.any(String),
+      status: 200,
+      durationMs: expect.any(Number),
+    })
+  })
+
+  test('is kept by its first 500 characters, without half of one, and an error has 200 of them', async () => {
+    const text = `${'x'.repeat(199)}😀${'y'.repeat(298)}😀${'z'.repeat(60_000)}`
+    const { send } = await receiverThat((response, { headers }) =>
+      response.writeHead(headers['holdfast-attempt'] === '1' ? 200 : 500).end(text),
+    )
+    expect((await send()).answer?.text).toBe(`${'x'.repeat(199)}😀${'y'.repeat(298)}…`)
+    expect((await send(thing(), { attempt: 2 })).error).toMatch(/: x{199}…$/)
+  })
+
+  test('to a handler that asks for a later attempt stands in its error, so that one sees why', async () => {
+    const { receiver, send } = await receiverThat(status(429, { 'retry-after': '7' }, 'busy'))
+    expect(await send()).toMatchObject({
+      error: `the handler asked to be run again after 7000 ms; http://127.0.0.1:${receiver.port} answered 429: busy`,
+      answer: { status: 429, text: 'busy' },
+    })
+  })
+
+  test('reaches the attempt also from a handler that calls `forward` by its own, with a copy of the context', async () => {
+    const { receiver } = await receiverThat(status(204))
+    const inner = forward({ url: receiver.url, allowPrivate: true })
+    const run = await runHandler((event, context) => inner(event, { ...context }), thing())
+    expect(run).toMatchObject({ outcome: 'succeeded', answer: { status: 204 } })
+  })
+
+  test('is absent if none came', async () => {
+    const { send } = await receiverThat((_response, _received, { socket }) => socket.resetAndDestroy())
+    expect(await send()).not.toHaveProperty('answer')
+  })
+
+  test('has no part of a secret either, where only its beginning is read', async () => {
+    const { send } = await receiverThat(
+      (response) => response.end(`begun${' '.repeat(4_077)}my-own-token-of-32-characters`),
+      {
+        headers: { authorization: 'Bearer my-own-token-of-32-characters' },
+      },
+    )
+    expect((await send()).answer?.text).toBe('begun')
+  })
+})
