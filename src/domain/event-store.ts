@@ -18,12 +18,22 @@ export interface Receipt {
   readonly leased?: readonly LeasedDelivery[]
 }
 
+/** How often an event was sent again with the same bytes; each time it was answered, and not stored (`EventStore.append`). */
+export interface Repeats {
+  readonly times: number
+  readonly lastAtMs: number
+  /** Absent: it is not known. */
+  readonly lastFrom?: string
+}
+
 export interface EventDetail extends EventSummary {
   readonly headers: Readonly<Record<string, string>>
   readonly traceparent?: string
   /** As in `NewEvent`; absent also of an event that a release stored which did not record it. */
   readonly receivedFrom?: string
   readonly verifiedBy?: VerifiedBy
+  /** Absent: the event was not sent again. */
+  readonly repeats?: Repeats
   /** Lower-case hex SHA-256 of the body. */
   readonly checksum: string
   readonly deliveries: readonly (DeliverySummary & { readonly history: readonly Attempt[] })[]
@@ -54,6 +64,9 @@ export interface EventStore {
    * ended that task, this one is stored as `superseded`, without deliveries. An event from a poll or an expiry (`taskLease`) is stored
    * only while the task is not terminal and the lease is valid; otherwise it is `fenced`. The lease identifies it, not its id, so
    * it is never a duplicate or a conflict.
+   *
+   * An event that is not stored because it is stored already (a `duplicate`, a `conflict` that came before) is counted with the stored
+   * one (`EventDetail.repeats`) before the append resolves. With SQLite a power cut may undo the last counts.
    *
    * With `lease`, an accepted event has the named deliveries leased in the same commit, with their first attempt counted; the
    * receipt has their leases. A store may decline to lease.

@@ -4,6 +4,7 @@ export const MOVED_TABLES = [
   'event_body',
   'delivery',
   'attempt',
+  'event_repeat',
   'task',
   'task_question',
   'cause',

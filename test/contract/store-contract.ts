@@ -21,6 +21,7 @@ import { describeOutcomes } from './store-contract-outcomes.ts'
 import { describePauses } from './store-contract-pause.ts'
 import { describePayloadIndex } from './store-contract-payload-index.ts'
 import { describeRepairTimes } from './store-contract-repair-times.ts'
+import { describeRepeats } from './store-contract-repeats.ts'
 import { describeReplayed } from './store-contract-replayed.ts'
 import { describeReplayJobs } from './store-contract-replays.ts'
 import { describeScans } from './store-contract-scans.ts'
@@ -45,6 +46,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
   describeWith(name, open, (fixture) => {
     describeAppend(fixture)
     describeIdentity(fixture)
+    describeRepeats(fixture)
     describeLateQuarantine(fixture)
     describeClaiming(fixture)
     describeFairness(fixture)

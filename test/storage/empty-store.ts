@@ -12,6 +12,7 @@ const TABLES = [
   'body_key',
   'event',
   'event_body',
+  'event_repeat',
   'delivery',
   'attempt',
   'cause',

@@ -37,6 +37,8 @@ async function fillEvents(store: OpenStore, many: number): Promise<void> {
   await store.append(known)
   await store.append({ ...known, uid: newUid(), body: Buffer.from('another') })
   await store.append({ ...known, uid: newUid(), body: Buffer.from('yet another') })
+  for (const receivedFrom of ['203.0.113.7', '203.0.113.8'])
+    await store.append({ ...known, uid: newUid(), receivedFrom })
   await store.append(newEvent({ id: 'a\0b\ue000c', type: 'strange\0.type', handlers: ['a\0'] }))
   await store.append(
     newEvent({ id: 'unpaired \ud800', reasons: ['of \ud800 and \0'], status: 'quarantined', handlers: [] }),

@@ -155,6 +155,16 @@ test('a replica of schema version 5 goes on with its own appends after a newer o
     expect(Buffer.from(await store.body(uid))).toEqual(body)
   }
   expect(await queryIn(url, 'SELECT value FROM payload_value')).toEqual([{ value: 'c1' }])
+  const known = newEvent({ body, receivedAtMs: Date.now() })
+  const resend = { ...rowOf('a', body), id: known.id, created_at_source: 'received' }
+  const values = [null, Date.now(), 1, false, null, JSON.stringify([resend]), body]
+  await store.append(known)
+  const answer = await client.query({ text: 'SELECT * FROM append_4($1, $2, $3, $4, $5, $6, $7)', values })
+  expect(answer.rows).toMatchObject([{ outcome: 'duplicate', uid: known.uid }])
+  expect(await store.event(known.uid)).not.toHaveProperty('repeats')
+  expect(await store.append({ ...known, uid: newUid() })).toMatchObject({ outcome: 'duplicate' })
+  expect(await store.event(known.uid)).toMatchObject({ repeats: { times: 1 } })
+  uids.push(known.uid)
   expect((await store.claim(claimRequest())).work.map(({ event }) => event.uid)).toEqual(uids)
 })
 

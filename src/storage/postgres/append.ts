@@ -80,7 +80,7 @@ export function createAppend(parts: AppendParts): WriteBatch {
   return async ({ events }) => {
     const aheadMs = clock.aheadMs()
     const judged: (Receipt | undefined)[] = []
-    for (const event of events) judged.push(event.unjudged === undefined ? undefined : await findJudged(event))
+    for (const event of events) judged.push(event.unjudged === undefined ? undefined : await findJudged(event, aheadMs))
     const rest = events.filter((_, at) => judged[at] === undefined)
     const results = (await sendResolving({ events: rest, aheadMs })).values()
     return judged.flatMap((receipt) => receipt ?? results.next().value ?? [])

@@ -14,7 +14,7 @@ import { type Contender, takeId } from './id-successor.ts'
 const JUDGED = {
   name: 'judged',
   text: `
-    SELECT x.uid, (
+    SELECT x.key, x.uid, (
       SELECT json_agg(d.handler ORDER BY d.key)::text FROM delivery AS d
       WHERE d.key BETWEEN x.key * 1024 AND x.key * 1024 + 1023 AND d.state = 'dead'
     ) AS dead
@@ -36,7 +36,13 @@ const JUDGED = {
   `,
 }
 
+const REPEATED = {
+  name: 'repeated',
+  text: 'SELECT repeated_1(ARRAY[$1::bigint], ARRAY[$2::bigint], ARRAY[$3::text])',
+}
+
 interface JudgedRow extends Row {
+  readonly key: number
   readonly uid: string
   /** JSON. */
   readonly dead: string | null
@@ -47,7 +53,8 @@ interface JudgedRow extends Row {
  * Needed only for events whose judgement is left to those processes (`unjudged`).
  */
 export function createFindJudged(connections: Connections) {
-  return async ({ source, id, body, dedupe, unjudged, taskLease }: NewEvent): Promise<Receipt | undefined> => {
+  return async (event: NewEvent, aheadMs: number): Promise<Receipt | undefined> => {
+    const { source, id, body, dedupe, unjudged, taskLease } = event
     if (unjudged === undefined || taskLease !== undefined) return undefined
     const checksum = Buffer.from(await checksumOf(body), 'hex')
     const values = [source, escapeText(id), checksum, dedupe === 'body', unjudged]
@@ -55,7 +62,12 @@ export function createFindJudged(connections: Connections) {
     const [seen] = await unlessDamaged(connections.run<JudgedRow>('append', JUDGED, values), [])
     if (seen === undefined) return undefined
     // Reads again, in a transaction whose commit waits for the standby, because the first event may not be on the standby yet.
-    const [judged] = await connections.transaction((query) => query<JudgedRow>(JUDGED, values), 'append')
+    const judged = await connections.transaction(async (query) => {
+      const [found] = await query<JudgedRow>(JUDGED, values)
+      if (found !== undefined)
+        await query(REPEATED, [found.key, event.receivedAtMs + aheadMs, event.receivedFrom ?? null])
+      return found
+    }, 'append')
     if (judged === undefined) return undefined
     const { uid, dead } = judged
     return { outcome: 'duplicate', uid, ...(dead !== null && { dead: JSON.parse(dead) as string[] }) }

@@ -17,6 +17,7 @@ import {
   eventFormOf,
   noSuchEvent,
   RECEIVED_COLUMNS,
+  WITH_REPEATS,
 } from '../shared/events.ts'
 import type { Connections, Row } from './connections.ts'
 import { isDamage } from './errors.ts'
@@ -25,7 +26,7 @@ import { isUuid } from './escape-text.ts'
 const FROM = 'FROM event LEFT JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key'
 const EVENT = {
   name: 'event',
-  text: `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, encode(event.checksum, 'hex') AS checksum, b.headers, b.traceparent ${FROM} WHERE event.uid = $1`,
+  text: `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, encode(event.checksum, 'hex') AS checksum, b.headers, b.traceparent ${FROM} ${WITH_REPEATS} WHERE event.uid = $1`,
 }
 const DELIVERIES = {
   name: 'deliveries-of',

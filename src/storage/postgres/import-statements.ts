@@ -81,6 +81,7 @@ export const INSERTS: Readonly<Record<WrittenTable, Statement>> = {
   event: INSERT_EVENTS,
   delivery: insert('delivery'),
   attempt: INSERT_ATTEMPTS,
+  event_repeat: insert('event_repeat'),
   task: insert('task'),
   task_question: insert('task_question'),
   cause: insert('cause'),
@@ -102,6 +103,7 @@ export const POSITIONS: Readonly<Record<WrittenTable, Statement>> = {
   event: position('event'),
   delivery: position('delivery'),
   attempt: position('attempt'),
+  event_repeat: position('event_repeat'),
   task: position('task'),
   task_question: position('task_question'),
   cause: position('cause'),
@@ -174,6 +176,7 @@ export const READS: Readonly<Record<MovedTable, Statement>> = {
       WHERE (delivery, ordinal) > ($1, $2) ORDER BY delivery, ordinal LIMIT ${MAX_MOVE_ROWS}
     `,
   },
+  event_repeat: readBack('event_repeat'),
   task: readBack('task'),
   task_question: readBack('task_question'),
   cause: readBack('cause'),
@@ -202,7 +205,7 @@ export const INSERT_TALLIES: Statement = {
 
 /** What makes a database unfit for a move, and where it is. */
 const CONTENTS = {
-  events: ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt'],
+  events: ['event', 'event_key', 'body_key', 'event_body', 'delivery', 'attempt', 'event_repeat'],
   tasks: ['task', 'task_question'],
   'causes of dead letters': ['cause'],
   replays: ['replay'],

@@ -33,7 +33,7 @@ import { migrate } from './migrate.ts'
 import { createStats } from './stats.ts'
 
 const ANALYZE =
-  'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, task, task_question, cause, replay_mark, stat'
+  'ANALYZE event, event_key, body_key, event_body, delivery, attempt, attempt_detail, event_repeat, task, task_question, cause, replay_mark, stat'
 const SERVED = `SELECT FROM replica WHERE gone_at IS NULL AND seen_at > clock_1(NULL) - ${REPLICA_TIMEOUT_MS} LIMIT 1`
 
 /**

@@ -37,6 +37,16 @@ const LOOK = {
 }
 /** Passes over an event that a replay has locked; a replay waits for an event that is locked here. */
 const LOCK = { name: 'prune-lock', text: 'SELECT key FROM event WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED' }
+/** In the order in which appends lock them. */
+const LOCK_REPEATS = {
+  name: 'prune-lock-repeats',
+  text: 'SELECT FROM event_repeat WHERE key = ANY ($1) ORDER BY key FOR UPDATE',
+}
+/** An event may be counted as sent again while it is deleted: no later step looks for that count. */
+const FORGET_REPEATS = {
+  name: 'prune-repeats',
+  text: `DELETE FROM event_repeat WHERE key < coalesce((SELECT min(key) FROM event), ${Number.MAX_SAFE_INTEGER})`,
+}
 /**
  * Checks again, now that the events are locked, whether they are needed. Their bodies stay, unreachable, until their day's
  * partition is dropped. The rows of tallies are locked in the order of `KEEP_OUTCOMES`, which counts other deliveries of the same jobs.
@@ -73,6 +83,7 @@ const FORGET = {
     details AS (
       DELETE FROM attempt_detail USING gone WHERE attempt_detail.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023
     ),
+    repeats AS (DELETE FROM event_repeat USING gone WHERE event_repeat.key = gone.key),
     indexed AS (DELETE FROM payload_value USING gone WHERE payload_value.event = gone.key),
     counted AS (INSERT INTO tally SELECT state, -count(*) FROM deliveries GROUP BY state)
     SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
@@ -165,6 +176,7 @@ export function createPrune(connections: Connections, partitions: BodyPartitions
     return connections.transaction(async (query) => {
       const locked = (await query<{ key: number }>(LOCK, [keys])).map(({ key }) => key)
       if (locked.length === 0) return NOTHING
+      await query(LOCK_REPEATS, [locked])
       const [gone = NOTHING] = await query<{ events: number; dead: number }>(FORGET, [deadReceivedBeforeMs, locked])
       return gone
     })
@@ -172,7 +184,10 @@ export function createPrune(connections: Connections, partitions: BodyPartitions
 
   return async (request: PruneRequest): Promise<PruneStep> => {
     const done = await step(request)
-    if (done.next === undefined) await partitions.dropBefore(request.receivedBeforeMs)
+    if (done.next === undefined) {
+      await connections.run('work', FORGET_REPEATS)
+      await partitions.dropBefore(request.receivedBeforeMs)
+    }
     return done
   }
 }

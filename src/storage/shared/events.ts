@@ -52,10 +52,17 @@ export type EventDetailRow = EventRow &
     traceparent: string | null
     received_from: string | null
     verified_by: string | null
+    /** Absent: they were not read. */
+    repeats?: number | null
+    repeated_at?: number
+    repeated_from?: string | null
   }>
 
 /** Beside `STORED_COLUMNS`, for one event. */
-export const RECEIVED_COLUMNS = 'event.received_from, event.verified_by'
+export const RECEIVED_COLUMNS = `event.received_from, event.verified_by,
+  again.n AS repeats, again.last_at AS repeated_at, again.last_from AS repeated_from`
+/** The table `again` of `RECEIVED_COLUMNS`. */
+export const WITH_REPEATS = 'LEFT JOIN event_repeat AS again ON again.key = event.key'
 
 /** `event.verified_by`. */
 export const storedVerifiedBy = ({ verifiedBy }: Pick<NewEvent, 'verifiedBy'>): string | null =>
@@ -64,6 +71,12 @@ export const storedVerifiedBy = ({ verifiedBy }: Pick<NewEvent, 'verifiedBy'>): 
 function verifiedByOf(stored: string): VerifiedBy {
   const [secret, of] = stored.split('/').map(Number)
   return { secret: secret ?? 0, of: of ?? 0 }
+}
+
+function repeatsOf(row: EventDetailRow): Pick<EventDetail, 'repeats'> {
+  const { repeats: times, repeated_at: lastAtMs = 0, repeated_from: lastFrom } = row
+  if (times === null || times === undefined) return {}
+  return { repeats: { times, lastAtMs, ...(typeof lastFrom === 'string' && { lastFrom }) } }
 }
 
 export const eventSummaryOf = (row: EventRow): EventSummary => ({
@@ -101,6 +114,7 @@ export const eventDetailOf = (
   ...(row.traceparent !== null && { traceparent: row.traceparent }),
   ...(row.received_from !== null && { receivedFrom: row.received_from }),
   ...(row.verified_by !== null && { verifiedBy: verifiedByOf(row.verified_by) }),
+  ...repeatsOf(row),
   checksum: row.checksum,
   deliveries: deliveries.map((delivery) => ({
     ...deliverySummaryOf(delivery, row),

@@ -64,6 +64,7 @@ const MOVED_COLUMNS = {
     duration_ms: 'integer',
     detail: 'text',
   },
+  event_repeat: { key: 'integer', n: 'integer', last_at: 'integer', last_from: 'text' },
   task: {
     key: 'integer',
     uid: 'uuid',

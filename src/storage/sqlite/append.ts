@@ -10,6 +10,7 @@ import type { EndTask } from './end-task.ts'
 import type { Identities } from './event-identity.ts'
 import type { IdentityIndex } from './identity-index.ts'
 import type { IndexWriter } from './payload-index.ts'
+import type { RepeatCounter } from './repeats.ts'
 import type { IncomingEvent, WireResult } from './thread-event.ts'
 
 /** Appends events in the open transaction, each under the next key. */
@@ -29,6 +30,7 @@ interface AppendParts {
   readonly endTask: EndTask
   readonly order: DeliveryOrder
   readonly index: Pick<IndexWriter, 'add'>
+  readonly repeats: Pick<RepeatCounter, 'note'>
 }
 
 export function prepareAppend(db: DatabaseSync, parts: AppendParts): Appender {
@@ -45,7 +47,8 @@ export function prepareAppend(db: DatabaseSync, parts: AppendParts): Appender {
       const checksum = hash('sha256', body)
       const standing = identities.standingOf(event, checksum)
       if (standing.kind !== 'new') {
-        const { kind: outcome, ...known } = standing
+        const { kind: outcome, key, ...known } = standing
+        parts.repeats.note(key, event.receivedAtMs, event.receivedFrom)
         return { outcome, ...known }
       }
       const { variant } = standing

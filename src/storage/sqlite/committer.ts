@@ -19,20 +19,15 @@ import { prepareIndexWriter } from './payload-index.ts'
 import { prepareForget, preparePruneTasks, prepareRedate } from './prune.ts'
 import { prepareRecords } from './records.ts'
 import { prepareRepairTimes } from './repair-times.ts'
+import { prepareRepeatCounter } from './repeats.ts'
 import { prepareDeliver, prepareReplay } from './replay.ts'
 import { prepareReplayJobs } from './replay-jobs.ts'
 import { prepareSettle } from './settle.ts'
 import { runCall } from './thread-calls.ts'
 import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
-import {
-  type Call,
-  type Durability,
-  durabilityOf,
-  type SentBatch,
-  type StoredClaim,
-  type WriterOperations,
-} from './thread-messages.ts'
+import { type Call, durabilityOf, type SentBatch, type StoredClaim, type WriterOperations } from './thread-messages.ts'
 import { prepareTrackTask } from './track-task.ts'
+import { Transactions } from './transactions.ts'
 
 /** How many damaged pages one call may meet; with more, the call fails, and the next call continues from there. */
 const MAX_DETOURS = 64
@@ -65,23 +60,19 @@ interface Committed {
  * event in it, or any call that must not be undone.
  */
 export class Committer {
-  readonly #db: DatabaseSync
   readonly #dedupe: IdentityIndex
   readonly #counts: StateCounts
   readonly #appender
+  readonly transactions: Transactions
   readonly #operations: WriterOperations
-  readonly #begin
-  readonly #commit
   readonly #savepoint
   readonly #release
   readonly #rollbackTo
   readonly #probe
   readonly #damage: Damage
-  #durability: Durability = 'FULL'
   #damagedInARow = 0
 
   constructor(db: DatabaseSync, damage: Damage) {
-    this.#db = db
     this.#damage = damage
     this.#dedupe = new IdentityIndex(db)
     this.#counts = new StateCounts(db)
@@ -90,7 +81,16 @@ export class Committer {
     const order = prepareDeliveryOrder(db, damage)
     const deliver = prepareDeliver(db, this.#counts, order)
     const index = prepareIndexWriter(db)
-    const parts = { dedupe: this.#dedupe, identities, counts: this.#counts, endTask, order, index }
+    const repeats = prepareRepeatCounter(db, damage)
+    const parts = {
+      dedupe: this.#dedupe,
+      identities,
+      counts: this.#counts,
+      endTask,
+      order,
+      index,
+      repeats,
+    }
     this.#appender = prepareAppend(db, parts)
     const replay = prepareReplay(db, identities, deliver)
     this.#operations = {
@@ -120,12 +120,26 @@ export class Committer {
       ...prepareRecords(db),
       ...preparePauses(db, damage),
     }
-    this.#begin = db.prepare('BEGIN IMMEDIATE')
-    this.#commit = db.prepare('COMMIT')
     this.#savepoint = db.prepare('SAVEPOINT call')
     this.#release = db.prepare('RELEASE call')
     this.#rollbackTo = db.prepare('ROLLBACK TO call')
     this.#probe = db.prepare("UPDATE watermark SET value = value + 1 WHERE name = 'probe'")
+    this.transactions = new Transactions(db, {
+      begun: () => this.#flushSlice(),
+      ending: () => this.#counts.write(),
+      committed: () => {
+        this.#counts.forget()
+        this.#appender.committed()
+        this.#dedupe.committed()
+      },
+      rolledBack: () => {
+        this.#counts.forget()
+        this.#appender.rolledBack()
+        this.#dedupe.rolledBack()
+      },
+      repeats,
+      avoid: (found) => damage.mended(found) || damage.avoid(found),
+    })
   }
 
   /**
@@ -150,7 +164,7 @@ export class Committer {
     let damaged = 0
     for (;;) {
       try {
-        const replies = this.#transaction(durabilityOf(batches, calls), () => [
+        const replies = this.transactions.run(durabilityOf(batches, calls), () => [
           ...batches.map((sent) => ({ id: sent.batch.id, value: this.#append(sent, bad) })),
           ...calls.map((call) => this.#call(call)),
         ])
@@ -202,25 +216,7 @@ export class Committer {
 
   /** Throws unless the database can be written. */
   probe(): void {
-    this.#transaction('FULL', () => this.#probe.run())
-  }
-
-  #transaction<Result>(durability: Durability, run: () => Result): Result {
-    try {
-      this.#setDurability(durability)
-      this.#begin.run()
-      this.#flushSlice()
-      const result = run()
-      this.#counts.write()
-      this.#commit.run()
-      this.#counts.forget()
-      this.#appender.committed()
-      this.#dedupe.committed()
-      return result
-    } catch (error) {
-      this.#rollBack()
-      throw error
-    }
+    this.transactions.run('FULL', () => this.#probe.run())
   }
 
   /** Entries that cannot be put on disk stay in memory, and are read again at open. */
@@ -231,23 +227,6 @@ export class Committer {
       () => this.#dedupe.flushSlice(),
       () => undefined,
     )
-  }
-
-  /**
-   * The pragma takes effect only between transactions. It is not a prepared statement, because SQLite runs a pragma when it is
-   * prepared, and not again.
-   */
-  #setDurability(durability: Durability): void {
-    if (durability === this.#durability) return
-    this.#db.exec(`PRAGMA synchronous = ${durability}`)
-    this.#durability = durability
-  }
-
-  #rollBack(): void {
-    this.#counts.forget()
-    this.#appender.rolledBack()
-    this.#dedupe.rolledBack()
-    if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
   }
 
   #append(

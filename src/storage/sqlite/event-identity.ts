@@ -9,8 +9,8 @@ import type { IncomingEvent } from './thread-event.ts'
 /** Whether an event is known; if it is new, the variant as which it is to be stored. */
 type Standing =
   | { readonly kind: 'new'; readonly variant: Variant }
-  | { readonly kind: 'duplicate'; readonly uid: string; readonly dead?: readonly string[] }
-  | { readonly kind: 'conflict'; readonly uid: string }
+  | { readonly kind: 'duplicate'; readonly key: number; readonly uid: string; readonly dead?: readonly string[] }
+  | { readonly kind: 'conflict'; readonly key: number; readonly uid: string }
 
 /** The part of a stored event that identifies it. */
 export interface Identity extends Named {
@@ -49,7 +49,7 @@ export function prepareIdentities(db: DatabaseSync, dedupe: IdentityIndex, damag
 
   const duplicateOf = ({ key, uid }: Identity): Standing => {
     const dead = deliveries.deadHandlers(key)
-    return { kind: 'duplicate', uid, ...(dead.length > 0 && { dead }) }
+    return { kind: 'duplicate', key, uid, ...(dead.length > 0 && { dead }) }
   }
 
   return {
@@ -72,7 +72,9 @@ export function prepareIdentities(db: DatabaseSync, dedupe: IdentityIndex, damag
       if (judged !== undefined) return duplicateOf(judged)
       if (first === undefined) return { kind: 'new', variant: FIRST }
       const again = find(variantHash(source, id, checksum), source, id, CONFLICTING, checksum)
-      return again === undefined ? { kind: 'new', variant: CONFLICTING } : { kind: 'conflict', uid: again.uid }
+      return again === undefined
+        ? { kind: 'new', variant: CONFLICTING }
+        : { kind: 'conflict', key: again.key, uid: again.uid }
     },
 
     understand(eventKey) {

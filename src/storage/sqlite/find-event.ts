@@ -18,12 +18,13 @@ import {
   eventFormOf,
   noSuchEvent,
   RECEIVED_COLUMNS,
+  WITH_REPEATS,
 } from '../shared/events.ts'
 import { isCorruption } from './errors.ts'
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
   const event = db.prepare(
-    `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`,
+    `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, headers, traceparent, checksum FROM event ${WITH_REPEATS} WHERE uid = ?`,
   )
   const deliveries = db.prepare(`SELECT *, ${CAUSE_ID} FROM delivery AS d WHERE key BETWEEN ? AND ? ORDER BY key`)
   const attempts = db.prepare(`SELECT a.*, ${REPLAY_OF_ATTEMPT} FROM attempt AS a WHERE delivery = ? ORDER BY ordinal`)
@@ -42,7 +43,7 @@ export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail
 
 export function prepareFindEventForm(db: DatabaseSync): (uid: string) => EventForm | undefined {
   const event = db.prepare(
-    `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`,
+    `SELECT ${EVENT_COLUMNS}, received_from, verified_by, headers, traceparent, checksum FROM event WHERE uid = ?`,
   )
   return (uid) => {
     const row = event.get(uid)

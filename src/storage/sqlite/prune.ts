@@ -130,6 +130,7 @@ export function prepareForget(db: DatabaseSync, { dedupe, counts, damage, index 
   const deleteAttempts = db.prepare('DELETE FROM attempt WHERE delivery BETWEEN ? AND ?')
   const deleteDeliveries = db.prepare('DELETE FROM delivery WHERE key BETWEEN ? AND ?')
   const deleteBody = db.prepare('DELETE FROM event_body WHERE key = ?')
+  const deleteRepeats = db.prepare('DELETE FROM event_repeat WHERE key = ?')
   const deleteEvent = db.prepare('DELETE FROM event WHERE key = ?')
 
   /** Undefined: the event is still needed. */
@@ -148,6 +149,7 @@ export function prepareForget(db: DatabaseSync, { dedupe, counts, damage, index 
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
     index.forget(key)
+    deleteRepeats.run(key)
     deleteEvent.run(key)
     dedupe.remove(key, namedOf(row))
     return { dead }

@@ -173,7 +173,9 @@ function commit(
     const { replies, damaged } = committer.commit(accepted, calls)
     if (damaged !== undefined) health.damaged(damaged)
     else if (accepted.length > 0) health.kept()
-    if (lasting.length > refused.length) synced.note(Date.now(), committer.lastKey())
+    if (lasting.length > refused.length && committer.transactions.isSynced())
+      synced.note(Date.now(), committer.lastKey())
+    committer.transactions.countRepeats()
     return [...refused, ...stillThere(files, replies, lasting)]
   } catch (error) {
     if (isFatal(error) || error instanceof LogCut) throw error

@@ -3,7 +3,8 @@
 ALTER TABLE event ADD COLUMN received_from text;
 ALTER TABLE event ADD COLUMN verified_by text COLLATE "C";
 
--- As append_4, with `received_from`, `verified_by`, and the question that was asked about the task that the event ends.
+-- As append_4, with `received_from`, `verified_by`, and the question that was asked about the task that the event ends; and it counts the
+-- events that were sent again.
 CREATE FUNCTION append_6(
   p_now bigint, p_local_now bigint, p_count integer, p_ends boolean, p_lease text, p_events json, p_bodies bytea
 ) RETURNS TABLE (
@@ -28,6 +29,9 @@ DECLARE
   v_known bigint;
   v_ends boolean;
   v_superseded boolean;
+  v_again bigint[] := '{}';
+  v_again_at bigint[] := '{}';
+  v_again_from text[] := '{}';
   t task;
   e record;
 BEGIN
@@ -93,6 +97,9 @@ BEGIN
         FROM identify_3(v_key, e.source, e.id, v_checksum, e.status <> 'quarantined', e.by_body IS NOT NULL) AS f;
       END IF;
       IF v_variant IS NULL THEN
+        v_again := v_again || v_known;
+        v_again_at := v_again_at || e.received_at;
+        v_again_from := v_again_from || e.received_from;
         RETURN QUERY SELECT e.n, v_outcome, x.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint, (
           SELECT json_agg(d.handler ORDER BY d.key)::text FROM delivery AS d
           WHERE v_outcome = 'duplicate' AND d.key BETWEEN x.key * 1024 AND x.key * 1024 + 1023 AND d.state = 'dead'
@@ -168,6 +175,7 @@ BEGIN
   -- first one of a duplicate may be on its way to a standby yet.
   INSERT INTO tally VALUES ('pending', v_pending);
   IF v_running > 0 THEN INSERT INTO tally VALUES ('running', v_running); END IF;
+  IF v_again <> '{}' THEN PERFORM repeated_1(v_again, v_again_at, v_again_from); END IF;
 END $$;
 
 -- As append_6. `p_values`: the values of the events to be indexed.
