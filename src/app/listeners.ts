@@ -177,6 +177,7 @@ function tasksOf(reloader: Reloader): TaskService {
     list: (...query) => service(reloader.current).list(...query),
     // May wait for minutes, and needs only what stays.
     show: (...query) => service(reloader.current).show(...query),
+    questions: (task) => service(reloader.current).questions(task),
     cancel: (...task) => service(reloader.current).cancel(...task),
     poll: (...task) => reloader.use((generation) => service(generation).poll(...task)),
   }

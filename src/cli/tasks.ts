@@ -1,6 +1,6 @@
 import { durationMs } from '../domain/clock.ts'
 import { isTerminal, TASK_STATUSES } from '../domain/task.ts'
-import type { TaskJson } from '../http/schemas/tasks.ts'
+import type { QuestionJson, TaskDetailJson, TaskJson } from '../http/schemas/tasks.ts'
 import {
   type CliIo,
   type Command,
@@ -15,8 +15,8 @@ import {
 } from './command.ts'
 import { listFlags, runList } from './lists.ts'
 import { type OpsClient, withOps } from './ops-client.ts'
-import { fields, type Shown, shownFlags, write, writeAnswer } from './output.ts'
-import { type Columns, count, main, spare, state, text, time, whole } from './table.ts'
+import { fields, type Shown, shortDuration, shownFlags, write, writeAnswer } from './output.ts'
+import { type Columns, count, main, spare, state, table, text, time, whole } from './table.ts'
 import { stateCell, timeIn, type View } from './view.ts'
 
 const PATH = '/v1/tasks'
@@ -113,13 +113,15 @@ const columns: Columns<TaskJson> = [
   main(text('LAST ERROR', ({ last_error }) => last_error)),
 ]
 
-export const tasksShow = onTask('tasks show', 'Shows one task.', (ops, path, io, shown) =>
-  ops.get<TaskJson>(path).then((task) => show(io, task, shown)),
+export const tasksShow = onTask(
+  'tasks show',
+  'Shows one task, and what its provider was asked.',
+  (ops, path, io, shown) => ops.get<TaskDetailJson>(path).then((task) => show(io, task, shown)),
 )
 
 export const tasksPoll = onTask('tasks poll', 'Asks the provider for a task now.', async (ops, path, io, shown) => {
-  const before = await ops.get<TaskJson>(path)
-  if (!isTerminal(before.status)) return show(io, await ops.post<TaskJson>(`${path}/poll`, {}), shown)
+  const before = await ops.get<TaskDetailJson>(path)
+  if (!isTerminal(before.status)) return show(io, await ops.post<TaskDetailJson>(`${path}/poll`, {}), shown)
   await show(io, before, shown)
   await write(io.err, `the task is ${before.status} already, and its provider was not asked\n`)
   return EXIT_OK
@@ -175,12 +177,12 @@ export const tasksWait = command({
  * Resolves with the task as soon as it is terminal, or at `untilMs` with its state then. Throws if the service answers earlier: it
  * does so when it stops.
  */
-async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<TaskJson> {
+async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise<TaskDetailJson> {
   for (;;) {
     const startMs = Date.now()
     const leftSeconds = Math.ceil((untilMs - startMs) / 1_000)
     const wait = Math.max(0, Math.min(WAIT_SECONDS, leftSeconds))
-    const task = await ops.get<TaskJson>(path, { wait })
+    const task = await ops.get<TaskDetailJson>(path, { wait })
     if (isTerminal(task.status)) return task
     if (Date.now() < startMs + wait * 1_000 - CUT_OFF_MS)
       throw new CommandError(`the service is stopping, and the task is still ${task.status}`)
@@ -190,12 +192,32 @@ async function waitUntil(ops: OpsClient, path: string, untilMs: number): Promise
 
 const pathOf = (source: string, id: string): string => `${PATH}/${encodeURIComponent(source)}/${encodeURIComponent(id)}`
 
-async function show(io: CliIo, task: TaskJson, shown: Shown): Promise<number> {
+/** The answers of some routes tell what the provider was asked. */
+type AnyTask = TaskJson & Partial<Pick<TaskDetailJson, 'questions'>>
+
+async function show(io: CliIo, task: AnyTask, shown: Shown): Promise<number> {
   await writeAnswer(io, task, shown, describe)
   return EXIT_OK
 }
 
-const describe = (task: TaskJson, view: View): string =>
+const questionColumns: Columns<QuestionJson> = [
+  time('ASKED', ({ at }) => at),
+  text('WHAT', ({ kind }) => kind),
+  text('BY', ({ by }) => by),
+  count('TOOK', ({ duration_ms }) => shortDuration(duration_ms)),
+  state('OUTCOME', ({ outcome }) => outcome),
+  text('PROVIDER SAID', ({ provider_status }) => provider_status),
+  main(text('ERROR', ({ error }) => error)),
+]
+
+function describe(task: AnyTask, view: View): string {
+  const { questions = [] } = task
+  return questions.length === 0
+    ? headOf(task, view)
+    : `${headOf(task, view)}\n${table(view, questionColumns, questions)}`
+}
+
+const headOf = (task: TaskJson, view: View): string =>
   fields(view, [
     ['uid', task.uid],
     ['source', task.source],

@@ -1,5 +1,6 @@
 import type { Page, PageRequest } from './page.ts'
 import type { Task } from './task.ts'
+import type { Question } from './task-question.ts'
 import type { TaskFilter } from './task-store.ts'
 
 /** A request to begin a task: one that the caller has submitted (`taskId`), or one that Holdfast is to submit (`submit`). */
@@ -27,6 +28,8 @@ export interface TaskService {
   list(filter: TaskFilter, page: PageRequest): Promise<Page<Task>>
   /** Resolves with the task as soon as it is terminal, or after `waitMs` with its state then. */
   show(source: string, id: string, waitMs: number, signal: AbortSignal): Promise<Task>
+  /** The last questions about the task, as `TaskStore.questions` gives them. */
+  questions(task: Task): Promise<readonly Question[]>
   /** Ends a task that its caller no longer waits for. A terminal task stays as it is. */
   cancel(source: string, id: string): Promise<Task>
   /**

@@ -2,6 +2,7 @@ import { type Clock, toIso } from '../domain/clock.ts'
 import type { Headers, TaskLease } from '../domain/event.ts'
 import type { Source } from '../domain/source.ts'
 import { EXPIRED_TYPE, type LeasedTask } from '../domain/task.ts'
+import type { Asked, Question } from '../domain/task-question.ts'
 import type { SecretFilter } from '../log/redact.ts'
 import type { BodyReader, RoutedEvent } from './body-reader.ts'
 import { type Arrival, newEvent, type WriteEvent } from './event-writer.ts'
@@ -33,6 +34,8 @@ export interface TerminalAnswer {
 export interface LastKnown {
   readonly providerStatus?: string | undefined
   readonly error?: string | undefined
+  /** The poll at the deadline; undefined: there was none. */
+  readonly question?: Question | undefined
 }
 
 /** `late`: the task had ended meanwhile, or another process holds its lease; no event was stored. */
@@ -43,7 +46,13 @@ type KeepOutcome = 'kept' | 'late'
  * Rejects as `EventStore.append` does.
  */
 export interface PollAnswers {
-  keepAnswer(source: Source, task: LeasedTask & { readonly id: string }, answer: TerminalAnswer): Promise<KeepOutcome>
+  /** `asked`: the poll that the answer is to. */
+  keepAnswer(
+    source: Source,
+    task: LeasedTask & { readonly id: string },
+    answer: TerminalAnswer,
+    asked: Asked,
+  ): Promise<KeepOutcome>
   keepExpiry(source: Source, task: LeasedTask, last: LastKnown): Promise<KeepOutcome>
 }
 
@@ -64,7 +73,7 @@ export function createPollAnswers({
   async function keepEvent(
     arrival: Omit<Arrival, 'origin' | 'taskLease'>,
     task: LeasedTask,
-    record: Pick<TaskLease, 'by' | 'providerStatus' | 'error'>,
+    record: Pick<TaskLease, 'by' | 'providerStatus' | 'error' | 'question'>,
     { reading, routing }: RoutedEvent,
   ): Promise<KeepOutcome> {
     const { uid, lease } = task
@@ -74,15 +83,18 @@ export function createPollAnswers({
   }
 
   return {
-    async keepAnswer(source, task, answer) {
+    async keepAnswer(source, task, answer, asked) {
       const { body, receivedAtMs, truncated } = answer
       const headers = withoutSecrets(keptHeaders(answer.headers))
       const error = truncated && `the answer was longer than ${truncated.limitBytes} bytes: only its outline is stored`
-      const record = { by: 'poll', ...(error !== undefined && { error }) } as const
+      const wrong = error === undefined ? {} : { error }
+      const word = answer.reading.ok ? answer.reading.end?.word : undefined
+      const said = word === undefined ? {} : { providerStatus: word }
+      const record = { by: 'poll', ...wrong, question: { ...asked, outcome: 'ended', ...said, ...wrong } } as const
       return keepEvent({ source, headers, body, receivedAtMs }, task, record, answer)
     },
 
-    async keepExpiry(source, task, { providerStatus = task.providerStatus, error = task.lastError }) {
+    async keepExpiry(source, task, { providerStatus = task.providerStatus, error = task.lastError, question }) {
       const receivedAtMs = clock()
       const about = { id: pollEventId(task.uid), task: task.id ?? task.uid, receivedAtMs }
       const body = expiryOf(about, {
@@ -95,7 +107,7 @@ export function createPollAnswers({
         ...(providerStatus !== undefined && { providerStatus }),
         ...(error !== undefined && { error }),
       }
-      const record = { by: 'expiry', ...lastKnown } as const
+      const record = { by: 'expiry', ...lastKnown, ...(question && { question }) } as const
       const context = { ...about, type: EXPIRED_TYPE, origin: 'poll', headers: EXPIRY_HEADERS } as const
       const routed = await reader.event(source, context, body)
       return keepEvent({ source, headers: EXPIRY_HEADERS, body, receivedAtMs }, task, record, routed)

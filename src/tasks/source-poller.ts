@@ -5,15 +5,18 @@ import { CALL_TIMEOUT_MS } from '../domain/limits.ts'
 import type { CallProvider } from '../domain/outbound.ts'
 import type { BreakerState, ConnectedSource, ProviderOutage } from '../domain/source.ts'
 import type { LeasedTask } from '../domain/task.ts'
+import type { Asked, Asker } from '../domain/task-question.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { Telemetry } from '../domain/telemetry.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
-import type { LastKnown, PollAnswers } from '../pipeline/poll-answers.ts'
+import type { PollAnswers } from '../pipeline/poll-answers.ts'
 import type { ProviderReaders } from '../pipeline/provider-readers.ts'
+import { ask } from './ask.ts'
 import { CallThrottle } from './call-throttle.ts'
 import { BREAKER_PAUSE_MS } from './circuit-breaker.ts'
+import { lastKnown, type Polled, whyNotPolled } from './last-known.ts'
 import { PollWarnings } from './poll-warnings.ts'
-import { callableApi, type PollResult, pollTask, whyNotCallable } from './provider-calls.ts'
+import { callableApi, type PollResult, pollTask } from './provider-calls.ts'
 import { pollDelayMs } from './schedule.ts'
 import type { SubmitResult, Submitter } from './submit.ts'
 
@@ -47,6 +50,7 @@ export interface SourcePollerOptions {
 
 type Submitting = LeasedTask
 type Pending = LeasedTask & { readonly id: string }
+type Terminal = Extract<PollResult, { outcome: 'terminal' }>
 
 /** Polls the tasks of one source. Each source has a poller of its own, so that a provider that hangs does not delay other sources' tasks. */
 export class SourcePoller {
@@ -119,7 +123,7 @@ export class SourcePoller {
 
   /** Polls one leased task now, for an operator. False: it was not polled, because the circuit is open. */
   pollNow(task: LeasedTask): Promise<boolean> {
-    return this.#handle(task)
+    return this.#handle(task, 'operator')
   }
 
   async #pass(): Promise<void> {
@@ -165,16 +169,16 @@ export class SourcePoller {
   }
 
   #start(task: LeasedTask): void {
-    const handling = this.#handle(task).finally(() => this.#inFlight.delete(handling))
+    const handling = this.#handle(task, 'poller').finally(() => this.#inFlight.delete(handling))
     this.#inFlight.add(handling)
   }
 
   /** Resolves with false if the provider should have been called and was not. Never rejects. */
-  async #handle(task: LeasedTask): Promise<boolean> {
+  async #handle(task: LeasedTask, by: Asker): Promise<boolean> {
     const { clock, log } = this.#options
     try {
-      if (clock() >= task.expiresAtMs) return await this.#expire(task)
-      return await (task.id === undefined ? this.#submit(task) : this.#poll({ ...task, id: task.id }))
+      if (clock() >= task.expiresAtMs) return await this.#expire(task, by)
+      return await (task.id === undefined ? this.#submit(task, by) : this.#poll({ ...task, id: task.id }, by))
     } catch (error) {
       // The task's lease runs out, and the task is due again.
       log.warn(
@@ -185,20 +189,21 @@ export class SourcePoller {
     }
   }
 
-  async #submit(task: Submitting): Promise<boolean> {
+  async #submit(task: Submitting, by: Asker): Promise<boolean> {
     const { submitter } = this.#options
-    const again = () => submitter.again(this.#source, task, this.#stopping.signal)
+    const again = () => submitter.again(this.#source, task, by, this.#stopping.signal)
     const submitted = await this.#throttle.call(again, errorOfSubmission)
     return submitted === undefined ? this.#release(task) : true
   }
 
-  async #poll(task: Pending): Promise<boolean> {
+  async #poll(task: Pending, by: Asker): Promise<boolean> {
     const { clock, store, random, pollIntervalMs, telemetry } = this.#options
     using hold = new DisposableStack()
-    const result = await this.#pollOnce(task, hold)
-    if (result === undefined) return this.#release(task)
+    const polled = await this.#pollOnce(task, by, hold)
+    if (polled === undefined) return this.#release(task)
+    const { result, asked } = polled
     const warning = this.#warnings.check(task, result)
-    if (result.outcome === 'terminal') return await this.#keep(task, result)
+    if (result.outcome === 'terminal') return await this.#keep(task, result, asked)
     const error = errorOfPoll(result)
     telemetry.polled(task.source, result.outcome)
     const delayMs = pollDelayMs(
@@ -212,8 +217,8 @@ export class SourcePoller {
     )
     const outcome =
       'error' in result
-        ? { error: result.error }
-        : { providerStatus: result.providerStatus, ...(warning && { error: warning }) }
+        ? { error: result.error, asked }
+        : { providerStatus: result.providerStatus, ...(warning && { error: warning }), asked }
     await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs: clock() + delayMs, outcome }])
     return true
   }
@@ -225,7 +230,7 @@ export class SourcePoller {
   }
 
   /** Undefined: the task was not polled, because the circuit is open or the service stops. */
-  async #pollOnce(task: Pending, hold: DisposableStack): Promise<PollResult | undefined> {
+  async #pollOnce(task: Pending, by: Asker, hold: DisposableStack): Promise<Polled | undefined> {
     const api = callableApi(this.#source)
     if (api === undefined) return undefined
     const { signal } = this.#stopping
@@ -237,13 +242,14 @@ export class SourcePoller {
     const { clock: nowMs, readers, reader } = this.#options
     const reading = { reader, ...(readers !== undefined && { readers }) }
     const options = { source: this.#source, task, ...reading, call, nowMs, signal, hold }
-    const result = await this.#throttle.call(() => pollTask(options), errorOfPoll)
-    return signal.aborted && result !== undefined && 'error' in result ? undefined : result
+    const askOnce = () => ask({ kind: 'poll', by }, this.#options, () => pollTask(options))
+    const polled = await this.#throttle.call(askOnce, ({ result }) => errorOfPoll(result))
+    return signal.aborted && polled !== undefined && 'error' in polled.result ? undefined : polled
   }
 
-  async #keep(task: Pending, { answer }: Extract<PollResult, { outcome: 'terminal' }>): Promise<true> {
+  async #keep(task: Pending, { answer }: Terminal, asked: Asked): Promise<true> {
     const { pollAnswers, telemetry } = this.#options
-    const outcome = await pollAnswers.keepAnswer(this.#source, task, answer)
+    const outcome = await pollAnswers.keepAnswer(this.#source, task, answer, asked)
     const kept = answer.truncated === undefined ? 'terminal' : 'truncated'
     telemetry.polled(task.source, outcome === 'kept' ? kept : 'late')
     return true
@@ -253,37 +259,21 @@ export class SourcePoller {
    * Ends a task at its deadline. Polls a stale task one last time first, if that is possible: the service may have been down for long,
    * and the task may have ended meanwhile.
    */
-  async #expire(task: LeasedTask): Promise<boolean> {
+  async #expire(task: LeasedTask, by: Asker): Promise<boolean> {
     const { pollAnswers, telemetry, clock } = this.#options
     using hold = new DisposableStack()
     const stale = task.id !== undefined && clock() >= task.staleAtMs ? { ...task, id: task.id } : undefined
-    const result = stale !== undefined && this.#throttle.allowed(1) > 0 ? await this.#pollOnce(stale, hold) : undefined
+    const isPolled = stale !== undefined && this.#throttle.allowed(1) > 0
+    const polled = isPolled ? await this.#pollOnce(stale, by, hold) : undefined
+    const result = polled?.result
     if (this.#stopping.signal.aborted) return false
     const warning = result && this.#warnings.check(task, result)
-    if (stale !== undefined && result?.outcome === 'terminal') return await this.#keep(stale, result)
+    if (stale !== undefined && polled !== undefined && result?.outcome === 'terminal')
+      return await this.#keep(stale, result, polled.asked)
     if (result !== undefined) telemetry.polled(task.source, result.outcome)
     const ifNotPolled = task.lastError ?? whyNotPolled(this.#source, stale !== undefined)
-    await pollAnswers.keepExpiry(this.#source, task, lastKnown(result, warning, ifNotPolled))
+    await pollAnswers.keepExpiry(this.#source, task, lastKnown(polled, warning, ifNotPolled))
     return true
-  }
-}
-
-/** The error of a task that was not polled at its deadline. */
-function whyNotPolled(source: ConnectedSource, isStale: boolean): string {
-  if (callableApi(source) === undefined) return `its provider was not asked: ${whyNotCallable(source)}`
-  return isStale
-    ? 'the circuit breaker was open at its deadline, and its provider was not asked'
-    : 'it was not stale at its deadline, and its provider was not asked'
-}
-
-/** What is known about a task that has expired. `ifNotPolled`: the error of a task that was not polled at its deadline. */
-function lastKnown(result: PollResult | undefined, warning: string | undefined, ifNotPolled: string): LastKnown {
-  if (result === undefined) return { error: ifNotPolled }
-  if ('error' in result) return { error: result.error }
-  if (!('providerStatus' in result)) return {}
-  return {
-    providerStatus: result.providerStatus,
-    error: warning ?? `at its deadline the provider said ${JSON.stringify(result.providerStatus)}`,
   }
 }
 

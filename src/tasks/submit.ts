@@ -1,13 +1,14 @@
 import type { Logger } from 'pino'
-import type { Clock } from '../domain/clock.ts'
 import { parseJson, valueAt } from '../domain/json.ts'
 import { MAX_INLINE_BYTES, MAX_SHORT_ANSWER_BYTES } from '../domain/limits.ts'
 import type { CallResult, ReadyRequest } from '../domain/outbound.ts'
 import type { Submission, TaskApi } from '../domain/provider.ts'
 import type { ConnectedSource } from '../domain/source.ts'
 import type { LeasedTask, Task } from '../domain/task.ts'
+import type { Asked, Asker } from '../domain/task-question.ts'
 import type { TaskStore } from '../domain/task-store.ts'
 import type { BodyReader } from '../pipeline/body-reader.ts'
+import { type AskClocks, ask } from './ask.ts'
 import { type CallError, callableApi, callErrorOf, isSuccess } from './provider-calls.ts'
 import { submitDelayMs } from './schedule.ts'
 
@@ -17,10 +18,9 @@ const SHORT = { maxBytes: MAX_SHORT_ANSWER_BYTES, outline: true } as const
 /** The most characters of a provider's error text that the caller gets. */
 const MAX_REASON_LENGTH = 500
 
-interface SubmitterOptions {
+interface SubmitterOptions extends AskClocks {
   readonly store: TaskStore
   readonly reader: Pick<BodyReader, 'taskId' | 'apiWithBody'>
-  readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
 }
@@ -34,6 +34,20 @@ export type SubmitResult =
   | { readonly outcome: 'submitted'; readonly task: Task }
   | { readonly outcome: 'refused'; readonly reason: string }
   | { readonly outcome: 'unknown'; readonly callError?: CallError }
+
+interface Sent {
+  readonly result: CallResult
+  readonly asked: Asked
+}
+
+interface Unsubmitted {
+  readonly error: string
+  readonly retryAfterMs?: number | undefined
+  /** Present if the provider may have the task. */
+  readonly api?: TaskApi | undefined
+  /** Absent: the provider was not asked. */
+  readonly asked?: Asked
+}
 
 /** Submits tasks to providers. The task is stored before the call, and the outcome after it. */
 export class Submitter {
@@ -55,8 +69,8 @@ export class Submitter {
 
   /** `request`: the request that the provider's module has made for the task. */
   async submit(source: ConnectedSource, task: LeasedTask, request: ReadyRequest): Promise<SubmitResult> {
-    const result = await this.#send(source, task, request)
-    return result === undefined ? this.#notSent(task) : this.#outcome(source, task, result)
+    const sent = await this.#send(source, task, request, 'caller')
+    return sent === undefined ? this.#notSent(task) : this.#outcome(source, task, sent)
   }
 
   /**
@@ -64,17 +78,17 @@ export class Submitter {
    * that honours `Idempotency-Key` gets the request again. Any other may have the task already, and a second one might cost money: the
    * task then waits for its deadline.
    */
-  async again(source: ConnectedSource, task: LeasedTask, signal: AbortSignal): Promise<SubmitResult> {
+  async again(source: ConnectedSource, task: LeasedTask, by: Asker, signal: AbortSignal): Promise<SubmitResult> {
     const api = callableApi(source)?.api
     if (api?.submit?.idempotent !== true && task.interrupted)
-      return this.#postpone(task, 'the service ended while it submitted the task', undefined, api)
+      return this.#postpone(task, { error: 'the service ended while it submitted the task', api })
     const request = await requestOf(this.#options.reader, source, task.request ?? '{}')
     if (request === undefined || request === 'unreadable') return this.#notSent(task)
-    const result = await this.#send(source, task, request, signal)
-    if (result === undefined) return this.#notSent(task)
+    const sent = await this.#send(source, task, request, by, signal)
+    if (sent === undefined) return this.#notSent(task)
     // The caller of a new task gets the error of a refused key. A task that Holdfast has accepted already must not fail because of it.
-    const isKeyRefused = result.ok && result.status === 401
-    return isKeyRefused ? this.#unclear(source, task, result) : this.#outcome(source, task, result)
+    const isKeyRefused = sent.result.ok && sent.result.status === 401
+    return isKeyRefused ? this.#unclear(source, task, sent) : this.#outcome(source, task, sent)
   }
 
   /** Undefined: the API is not configured. */
@@ -82,16 +96,20 @@ export class Submitter {
     source: ConnectedSource,
     task: LeasedTask,
     request: ReadyRequest,
+    by: Asker,
     signal?: AbortSignal,
-  ): Promise<CallResult | undefined> {
+  ): Promise<Sent | undefined> {
     const headers = { ...request.headers, 'idempotency-key': task.uid }
-    return callableApi(source)?.call({ ...request, headers }, signal, SHORT)
+    const call = callableApi(source)?.call
+    if (call === undefined) return undefined
+    return ask({ kind: 'submission', by }, this.#options, () => call({ ...request, headers }, signal, SHORT))
   }
 
-  async #outcome(source: ConnectedSource, task: LeasedTask, result: CallResult): Promise<SubmitResult> {
+  async #outcome(source: ConnectedSource, task: LeasedTask, sent: Sent): Promise<SubmitResult> {
+    const { result } = sent
     const id = isSuccess(result) ? await this.#idIn(source, result.body) : undefined
     if (id !== undefined) return this.#accepted(task, id)
-    return isRefusal(result) ? this.#refused(source, task, result) : this.#unclear(source, task, result)
+    return isRefusal(result) ? this.#refused(source, task, result) : this.#unclear(source, task, sent)
   }
 
   /** Undefined also for an id that contains a key: Holdfast shows ids. */
@@ -121,31 +139,28 @@ export class Submitter {
     return { outcome: 'refused', reason: `${brief}: ${source.redact(errorText).slice(0, MAX_REASON_LENGTH)}` }
   }
 
-  async #unclear(source: ConnectedSource, task: LeasedTask, result: CallResult): Promise<SubmitResult> {
+  async #unclear(source: ConnectedSource, task: LeasedTask, { result, asked }: Sent): Promise<SubmitResult> {
     const api = callableApi(source)?.api
-    if (isSuccess(result)) return this.#postpone(task, 'the answer of the provider has no task id', undefined, api)
+    if (isSuccess(result))
+      return this.#postpone(task, { error: 'the answer of the provider has no task id', api, asked })
     const callError = callErrorOf(result, this.#options.clock())
     const { error, outcome, retryAfterMs } = callError
     const isUnsent = ['unreachable', 'forbidden_address', 'rate_limited', 'unauthorized'].includes(outcome)
-    await this.#postpone(task, error, retryAfterMs, isUnsent ? undefined : api)
+    await this.#postpone(task, { error, retryAfterMs, api: isUnsent ? undefined : api, asked })
     return { outcome: 'unknown', callError }
   }
 
   #notSent = (task: LeasedTask): Promise<SubmitResult> =>
-    this.#postpone(task, 'the source is not configured to submit tasks', undefined)
+    this.#postpone(task, { error: 'the source is not configured to submit tasks' })
 
-  /** `api`: present if the provider may have the task. */
-  async #postpone(
-    task: LeasedTask,
-    error: string,
-    retryAfterMs: number | undefined,
-    api?: TaskApi,
-  ): Promise<SubmitResult> {
+  async #postpone(task: LeasedTask, { error, retryAfterMs, api, asked }: Unsubmitted): Promise<SubmitResult> {
     const { store, clock, random, log } = this.#options
     const isLost = api !== undefined && api.submit?.idempotent !== true
     const dueAtMs = isLost ? task.expiresAtMs : clock() + submitDelayMs(task.failures, retryAfterMs, random)
     const lastError = isLost ? `${error}; it is not known whether the provider has the task` : error
-    await store.postpone([{ uid: task.uid, lease: task.lease, dueAtMs, outcome: { error: lastError } }])
+    await store.postpone([
+      { uid: task.uid, lease: task.lease, dueAtMs, outcome: { error: lastError, ...(asked && { asked }) } },
+    ])
     log.warn(
       { source: task.source, uid: task.uid, error: lastError, ...(!isLost && { retry_in_ms: dueAtMs - clock() }) },
       'task not submitted yet',

@@ -37,6 +37,7 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
   const { store, submitter, readers = directReaders, waiters } = options
   const lookup = createLookup(options)
   const { sourceOf, find } = lookup
+  const questions = new TaskReader((_source, uid) => store.questions(uid))
 
   async function submit(source: ConnectedSource, task: LeasedTask, request: ReadyRequest): Promise<Task> {
     const submitted = await submitter.submit(source, task, request)
@@ -75,6 +76,7 @@ export function createTaskService(options: TaskServiceOptions): TaskService {
     },
     list: (filter, page) => store.tasks(filter, page),
     show,
+    questions: ({ source, uid }) => questions.find(source, uid),
     async cancel(source, id) {
       const { uid } = await find(source, id)
       return (await store.cancelTask(uid)) ?? find(source, uid)
@@ -91,7 +93,7 @@ interface Lookup {
 }
 
 function createLookup({ store, sources }: Pick<TaskServiceOptions, 'store' | 'sources'>): Lookup {
-  const reader = new TaskReader(store)
+  const reader = new TaskReader((source, id) => store.task(source, id))
   const sourceOf: Lookup['sourceOf'] = (name) => {
     const source = sources.get(name)
     if (source === undefined) throw new HoldfastError('unknown_source', `there is no source ${name}`)
@@ -197,31 +199,31 @@ async function idempotencyOf(
   return { key, fingerprint }
 }
 
-interface QueuedLookup {
+interface QueuedLookup<Found> {
   readonly source: string
   readonly id: string
-  readonly promise: Promise<Task | undefined>
-  readonly resolve: (task: Promise<Task | undefined>) => void
+  readonly promise: Promise<Found>
+  readonly resolve: (found: Promise<Found>) => void
 }
 
 /**
- * Looks tasks up. Callers that want the same task share a look-up that has not begun yet, but not one that has begun, so that no caller
+ * Looks tasks up, or what belongs to them. Callers that want the same share a look-up that has not begun yet, but not one that has begun, so that no caller
  * gets a state from before its call.
  */
-class TaskReader {
-  readonly #store: TaskStore
-  readonly #queued = new Map<string, QueuedLookup>()
+class TaskReader<Found> {
+  readonly #read: (source: string, id: string) => Promise<Found>
+  readonly #queued = new Map<string, QueuedLookup<Found>>()
   #open = 0
 
-  constructor(store: TaskStore) {
-    this.#store = store
+  constructor(read: (source: string, id: string) => Promise<Found>) {
+    this.#read = read
   }
 
-  find(source: string, id: string): Promise<Task | undefined> {
+  find(source: string, id: string): Promise<Found> {
     const key = `${source}\0${id}`
     const known = this.#queued.get(key)
     if (known !== undefined) return known.promise
-    const { promise, resolve } = Promise.withResolvers<Task | undefined>()
+    const { promise, resolve } = Promise.withResolvers<Found>()
     this.#queued.set(key, { source, id, promise, resolve })
     if (this.#queued.size === 1) setImmediate(() => this.#begin())
     return promise
@@ -232,7 +234,7 @@ class TaskReader {
       if (this.#open >= MAX_OPEN_LOOKUPS) return
       this.#queued.delete(key)
       this.#open++
-      const found = this.#store.task(source, id)
+      const found = this.#read(source, id)
       resolve(found)
       void found
         .catch(() => {})

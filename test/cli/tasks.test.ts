@@ -42,10 +42,11 @@ describe('tasks track', () => {
   test('prints the task of the API with --json, and the same task when it is repeated', async () => {
     const id = provider().create('an id/with %25 & ünïcode')
     const task = await json(['track', 'ai', id, ...NEVER])
-    expect(task).toEqual(await service().api(`/v1/tasks/ai/${encodeURIComponent(id)}`))
+    const detail = await service().api(`/v1/tasks/ai/${encodeURIComponent(id)}`)
+    expect(detail).toEqual({ ...task, questions: [] })
     expect(await json(['track', 'ai', id])).toEqual(task)
-    expect(await json(['show', 'ai', id])).toEqual(task)
-    expect(await json(['show', 'ai', task.uid])).toEqual(task)
+    expect(await json(['show', 'ai', id])).toEqual(detail)
+    expect(await json(['show', 'ai', task.uid])).toEqual(detail)
   })
 })
 
@@ -142,6 +143,11 @@ describe('tasks poll and tasks cancel', () => {
     expect(ended).toMatchObject({ status: 'completed', resolved_by: 'poll' })
     const { out } = await tasks(['show', 'ai', id])
     expect(shown(out)).toMatchObject({ status: 'completed', 'resolved by': 'poll', event: ended.event_uid })
+    const asked = out.slice(out.indexOf('ASKED'))
+    expect(asked).toMatch(/^ASKED +WHAT +BY +TOOK +OUTCOME +PROVIDER SAID +ERROR\n/)
+    expect(asked).toMatch(
+      / poll +operator +\d+ ms +pending +processing +-\n.* poll +operator +\d+ ms +ended +completed +-\n$/,
+    )
     expect(shown(out)).not.toHaveProperty('next poll')
   })
 

@@ -32,6 +32,28 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
     expect(await jsonOf(await get(pathOf(id)))).toEqual(task)
   })
 
+  test('shows what the provider was asked, by whom, and what came of it', async () => {
+    const { track, post, get, tasks, provider } = await startTaskOps({
+      misbehave: (_id, nth) => (nth === 2 ? { kind: 'status', status: 503 } : undefined),
+    })
+    const id = await track({ max_wait_ms: 0 })
+    await tasks.poller.pass()
+    await post(pollOf(id))
+    provider.finish(id, 'completed')
+    const ended = await jsonOf(await post(pollOf(id)))
+    const asked = { kind: 'poll', at: expect.any(String), duration_ms: expect.any(Number) }
+    expect(ended.questions).toEqual([
+      { ...asked, by: 'poller', outcome: 'pending', provider_status: 'processing', error: null },
+      { ...asked, by: 'operator', outcome: 'unusable', provider_status: null, error: 'the provider answered 503' },
+      { ...asked, by: 'operator', outcome: 'ended', provider_status: 'completed', error: null },
+    ])
+    expect(ended).toMatchObject({ status: 'completed', polls: 3 })
+    const times = ended.questions.map(({ at }: { at: string }) => at)
+    expect(times).toEqual(times.toSorted())
+    expect((await jsonOf(await get(pathOf(id)))).questions).toEqual(ended.questions)
+    expect((await jsonOf(await get('/v1/tasks'))).items[0]).not.toHaveProperty('questions')
+  })
+
   test('does not poll a task that has ended', async () => {
     const { track, post, provider } = await startTaskOps()
     const id = await track(NEVER)

@@ -93,3 +93,20 @@ test('an unknown status that does not look like an end, or comes only once, is n
   expect(await once.task(once.id)).toMatchObject({ providerStatus: 'DONE', lastError: null })
   expect([...ongoing.warned, ...once.warned]).toEqual([])
 })
+
+test('the poll at the deadline is among the questions about a task, also where it gave no usable answer', async () => {
+  const misbehave = (id: string, nth: number) =>
+    nth === 1 ? saying('running')(id) : ({ kind: 'status', status: 404 } as const)
+  const failing = await polledOf({ provider: { misbehave } })
+  const { task } = await failing.expiredBody()
+  expect(task?.polls).toBe(2)
+  expect(await failing.store.questions(task?.uid ?? '')).toMatchObject([
+    { by: 'poller', outcome: 'pending', providerStatus: 'running' },
+    { by: 'poller', outcome: 'unusable', error: 'the provider answered 404', atMs: task?.endedAtMs },
+  ])
+  const running = await polledOf({ provider: { misbehave: saying('running') } })
+  const expired = (await running.expiredBody()).task
+  const last = (await running.store.questions(expired?.uid ?? '')).at(-1)
+  expect(last).toMatchObject({ outcome: 'pending', providerStatus: 'running', atMs: expired?.endedAtMs })
+  expect(last).not.toHaveProperty('error')
+})

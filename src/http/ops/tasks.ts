@@ -10,7 +10,7 @@ import {
 import { TASK_STATUSES } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
 import { OneOf, PageOf, pageJson, Text } from '../schemas/schema.ts'
-import { TaskSchema, taskJson } from '../schemas/tasks.ts'
+import { TaskDetailSchema, TaskSchema, taskDetailJson, taskJson } from '../schemas/tasks.ts'
 import { noteChange } from './audit.ts'
 import { clientGone } from './client-gone.ts'
 import { longSubmitOf } from './json-body.ts'
@@ -116,15 +116,13 @@ function registerTask(app: OpsApp, tasks: TaskService): void {
         tags,
         params: Params,
         querystring: Wait,
-        response: { 200: TaskSchema },
+        response: { 200: TaskDetailSchema },
       },
     },
-    async ({ params, query, raw }, reply) =>
-      reply.send(
-        taskJson(
-          await tasks.show(params.source, params.task_id, (query.wait ?? 0) * 1_000, clientGone(raw, reply.raw)),
-        ),
-      ),
+    async ({ params: { source, task_id }, query, raw }, reply) => {
+      const task = await tasks.show(source, task_id, (query.wait ?? 0) * 1_000, clientGone(raw, reply.raw))
+      return reply.send(taskDetailJson(task, await tasks.questions(task)))
+    },
   )
 
   app.delete(
@@ -151,9 +149,12 @@ function registerTask(app: OpsApp, tasks: TaskService): void {
     `${PATH}/poll`,
     {
       config: { audit: 'task.poll' },
-      schema: { summary: 'Poll the provider now', tags, params: Params, response: { 200: TaskSchema } },
+      schema: { summary: 'Poll the provider now', tags, params: Params, response: { 200: TaskDetailSchema } },
     },
-    async ({ params }, reply) => reply.send(taskJson(await tasks.poll(params.source, params.task_id))),
+    async ({ params }, reply) => {
+      const task = await tasks.poll(params.source, params.task_id)
+      return reply.send(taskDetailJson(task, await tasks.questions(task)))
+    },
   )
 }
 

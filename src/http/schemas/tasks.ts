@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { toIso } from '../../domain/clock.ts'
 import { RESOLVED_BY, TASK_STATUSES, type Task } from '../../domain/task.ts'
+import { ASKERS, MAX_QUESTIONS, QUESTION_KINDS, QUESTION_OUTCOMES, type Question } from '../../domain/task-question.ts'
 import { isoOrNull, Nullable, OneOf, Time } from './schema.ts'
 
 export const TaskSchema = Type.Object({
@@ -20,6 +21,28 @@ export const TaskSchema = Type.Object({
   resolved_by: Nullable(OneOf(RESOLVED_BY)),
   event_uid: Nullable(Type.String(), 'The event that ended it'),
 })
+const QuestionSchema = Type.Object({
+  kind: OneOf(QUESTION_KINDS, 'poll, or submission: the provider was asked to take the task'),
+  by: OneOf(ASKERS, 'poller: the task was due; operator: POST …/poll; caller: POST /v1/tasks'),
+  at: Time(),
+  duration_ms: Type.Integer(),
+  outcome: OneOf(
+    QUESTION_OUTCOMES,
+    'pending; ended: the answer ended the task; unusable: no answer, or none about the task',
+  ),
+  provider_status: Nullable(Type.String(), "The provider's own status, as it answered"),
+  error: Nullable(Type.String(), 'Why the answer was unusable, or what was wrong with it'),
+})
+export type QuestionJson = Static<typeof QuestionSchema>
+
+export const TaskDetailSchema = Type.Object({
+  ...TaskSchema.properties,
+  questions: Type.Array(QuestionSchema, {
+    description: `What the provider was asked about the task, and what came of it, the oldest first: the last ${MAX_QUESTIONS}`,
+  }),
+})
+export type TaskDetailJson = Static<typeof TaskDetailSchema>
+
 /** A task as the ops API shows it. */
 export type TaskJson = Static<typeof TaskSchema>
 
@@ -39,4 +62,17 @@ export const taskJson = (task: Task): TaskJson => ({
   ended_at: isoOrNull(task.endedAtMs),
   resolved_by: task.resolvedBy,
   event_uid: task.eventUid,
+})
+
+export const taskDetailJson = (task: Task, questions: readonly Question[]): TaskDetailJson => ({
+  ...taskJson(task),
+  questions: questions.map(({ kind, by, atMs, durationMs, outcome, providerStatus, error }) => ({
+    kind,
+    by,
+    at: toIso(atMs),
+    duration_ms: durationMs,
+    outcome,
+    provider_status: providerStatus ?? null,
+    error: error ?? null,
+  })),
 })
