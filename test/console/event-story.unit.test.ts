@@ -134,9 +134,10 @@ describe('a story', () => {
 
   test('is short, whatever errors there are and however many', async () => {
     const bad = '\0\u202e<script>'.repeat(200)
+    const answer = { from: bad, status: 500, durationMs: 1, text: bad }
     const errorDetail = { name: bad, message: bad, stack: Array.from({ length: 16 }, () => bad) }
     const history = Array.from({ length: 300 }, (_, at) =>
-      attempt(at + 1, { error: bad, cause: `c${at}`, errorDetail }),
+      attempt(at + 1, { error: bad, cause: `c${at}`, errorDetail, answer }),
     )
     const deliveries = Array.from({ length: 8 }, (_, at) =>
       delivery({ handler: `h${at}`, state: 'dead', lastError: bad, history }),

@@ -130,6 +130,10 @@ async function expectHostile({ api }: Pick<Scene, 'api'>): Promise<void> {
   expect(tasks.map(({ provider_status }: { provider_status: string }) => provider_status)).toContain(HOSTILE_NAME)
   expect(JSON.stringify(tasks)).toContain('last_error":"')
   expect(dead.some(({ last_error }: { last_error: string }) => last_error.includes(HOSTILE[0]))).toBe(true)
+  const { deliveries } = await api(
+    `/v1/events/${dead.find(({ last_error }: { last_error: string }) => last_error.includes(HOSTILE[0])).event_uid}`,
+  )
+  expect(JSON.stringify(deliveries)).toContain('answer":{"from":"')
   expect(replays.length).toBe(2)
   expect(audit.length).toBeGreaterThan(9)
 }

@@ -17,6 +17,10 @@ test.each([
   ['no job acme_job_5f3a1cc2-611C-73f8-a172-1c595fcadaa6/1', 'no job <id>/<n>'],
   ['session-01a21cc2-611c-73f8-a172-1c595fcadaa6 is over', 'session-<id> is over'],
   ['the service answered 502 after 1834 ms', 'the service answered 502 after <n> ms'],
+  [
+    'the handler asked to be run again after 7000 ms; http://orders.internal:3000 answered 429: busy',
+    'the handler asked to be run again after <n> ms; <url> answered 429: busy',
+  ],
   ['no customer cus_NffrFeUfNV2Hib', 'no customer <id>'],
   ['No such payment_intent: pi_3MtwBwLkdIwHu7ix28a3tqPa', 'No such payment_intent: <id>'],
   ['order 8271 not found', 'order <n> not found'],

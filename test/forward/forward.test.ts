@@ -180,11 +180,11 @@ describe('a service that does not answer', () => {
   test('in timeoutMs fails the attempt, and the request is ended', async () => {
     const ended = Promise.withResolvers<void>()
     const { send } = await receiverThat((response) => response.on('close', ended.resolve), {
-      timeoutMs: 50,
+      timeoutMs: 500,
     })
     const { outcome, error } = await send()
     expect(outcome).toBe('failed')
-    expect(error).toMatch(/^http:\/\/127.0.0.1:\d+: No whole answer came within 50 ms\.$/)
+    expect(error).toMatch(/^http:\/\/127.0.0.1:\d+: No whole answer came within 500 ms\.$/)
     await ended.promise
   })
 
