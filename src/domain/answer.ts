@@ -34,7 +34,25 @@ export const keptAnswer = (
 
 /** An answer in one line, as errors have it. */
 export const answerLine = ({ from, status, text }: Omit<ServiceAnswer, 'durationMs'>): string =>
-  `${from} answered ${status}${text === undefined ? '' : `: ${beginningOf(text, MAX_EXCERPT_LENGTH)}`}`
+  `${from} answered ${status}${text === undefined ? '' : `: ${beginningOf(reasonIn(text), MAX_EXCERPT_LENGTH)}`}`
+
+/** Members in which APIs say in words what is wrong: RFC 9457 has `detail` and `title`. */
+const REASONS = ['error_description', 'message', 'detail', 'error', 'reason', 'title']
+
+/** What a JSON object says is wrong, if it says it in such a member: causes of failures are told apart by it. Otherwise the text. */
+function reasonIn(text: string): string {
+  if (!text.startsWith('{')) return text
+  try {
+    const answer = JSON.parse(text) as Readonly<Record<string, unknown>>
+    const inner = answer.error as Readonly<Record<string, unknown>> | null | undefined
+    const found = [...REASONS.map((name) => answer[name]), inner?.message].find(isReason)
+    return found === undefined ? text : found.replace(/[\p{C}\p{Z}]+/gu, ' ').trim()
+  } catch {
+    return text
+  }
+}
+
+const isReason = (value: unknown): value is string => typeof value === 'string' && value.trim() !== ''
 
 /** What an error says beside the answer: what stands next to the answer need not repeat it. Undefined: nothing. */
 export function errorBeside(error: string | undefined, answer: ServiceAnswer | undefined): string | undefined {

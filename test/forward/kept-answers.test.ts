@@ -28,6 +28,20 @@ describe('the answer of the service', () => {
     expect(failed.errorDetail?.stack?.join() ?? '').not.toContain('/src/')
   })
 
+  test.each([
+    [{ error: 'Conflict', message: 'order 8 is closed', statusCode: 409 }, 'order 8 is closed'],
+    [{ title: 'Conflict', detail: 'order 8 is closed' }, 'order 8 is closed'],
+    [{ error: { code: 8, message: 'order 8 is closed' } }, 'order 8 is closed'],
+    [{ error: null, message: ' ', code: 8 }, '{"error":null,"message":" ","code":8}'],
+    [['no object'], '["no object"]'],
+  ])('that is JSON, as %j, is kept whole, and the error has its reason', async (body, reason) => {
+    const { send } = await receiverThat(status(409, {}, JSON.stringify(body)))
+    const { answer, error } = await send()
+    expect(answer?.text).toBe(JSON.stringify(body))
+    expect(error).toMatch(/ answered 409: /)
+    expect(error?.split(' answered 409: ')[1]).toBe(reason)
+  })
+
   test('that is a page, as of a proxy, is kept as its words', async () => {
     const page = `<!DOCTYPE html><head><title>502 Bad Gateway</title><style>body { color: red }</style></head>
       <body><!-- padding --><center><h1>502 Bad Gateway</h1></center><script>go()</script><p>nginx`
