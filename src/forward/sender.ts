@@ -111,12 +111,18 @@ function textsWithout(secrets: readonly string[]) {
     if (!['', 'identity'].includes(headers['content-encoding'] ?? '')) return ''
     const text = beginning.toString('utf8', 0, Math.max(0, beginning.length - (isCut ? unsafeBytes : 0)))
     if (!isText(text)) return ''
-    const line = withoutTags(redact(text), headers['content-type'])
+    const line = withoutTags(redact(unescaped(text)), headers['content-type'])
       .replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ')
       .trim()
     return beginningOf(line, MAX_SENT_ANSWER_LENGTH)
   }
 }
+
+/** With the escapes of JSON that must be, and no others: a secret could be spelt in those. */
+const unescaped = (text: string): string =>
+  text.replace(/(?<=(?<!\\)(?:\\\\)*)(?:\\\/|\\u[\da-f]{4})+/gi, (run) =>
+    JSON.stringify(JSON.parse(`"${run}"`)).slice(1, -1),
+  )
 
 /** The words of a page, such as a proxy answers by. */
 const withoutTags = (text: string, type = ''): string =>

@@ -42,6 +42,21 @@ describe('the answer of the service', () => {
     expect(error?.split(' answered 409: ')[1]).toBe(reason)
   })
 
+  test('has no secret that is spelt in the escapes of JSON, in its text, in the error, or where a later attempt is asked for', async () => {
+    const body = String.raw`{"message":"no \u006dy\/own-\u0022token of gr\u00f6\u00dfe \"\u0022\\u0041\u0000"}`
+    const { send } = await receiverThat(
+      (response, { headers }) =>
+        response.writeHead(500, headers['holdfast-attempt'] === '1' ? {} : { 'retry-after': '1' }).end(body),
+      { headers: { 'x-key': 'my/own-"token' } },
+    )
+    const { answer, error } = await send()
+    expect(answer?.text).toBe(String.raw`{"message":"no [redacted] of größe \"\"\\u0041\u0000"}`)
+    expect(error).toMatch(/ answered 500: no \[redacted\] of größe ""\\u0041$/)
+    expect((await send(thing(), { attempt: 2 })).error).toMatch(
+      /; .* answered 500: no \[redacted\] of größe ""\\u0041$/,
+    )
+  })
+
   test('that is a page, as of a proxy, is kept as its words', async () => {
     const page = `<!DOCTYPE html><head><title>502 Bad Gateway</title><style>body { color: red }</style></head>
       <body><!-- padding --><center><h1>502 Bad Gateway</h1></center><script>go()</script><p>nginx`
