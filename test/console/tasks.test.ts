@@ -37,7 +37,13 @@ test('tasks are listed, the stale ones first, filtered by the URL, asked about, 
   expect(await send('/console/tasks/ai/gen_patient/poll')).toMatchObject({ status: 303 })
   const ended = await get('/console/part/tasks/ai/gen_patient')
   expect(read(ended.text)).toMatch(/It ended after .*: completed, as a poll told\./)
-  expect(read(ended.text)).toMatch(/the answer to a poll, accepted; it ended the task/)
+  expect(read(ended.text)).toMatch(
+    /The provider said “ completed ”, which ended the task it answered in \d+ ms · asked by an operator/,
+  )
+  expect(read(ended.text)).toMatch(/Event task\.completed made of the answer to a poll, accepted; it ended the task/)
+  const [, event = ''] = /href="\/console\/events\/([^"]+)"/.exec(ended.text.replaceAll('&#x2F;', '/')) ?? []
+  const story = read((await get(`/console/events/${event}`)).text)
+  expect(story).toMatch(/Its task began gen_patient .*The provider said “ completed ”, which ended the task/)
   expect(ended.text).not.toContain('load delay:')
   expect(read((await get('/console/tasks?status=completed')).text)).toContain('ended by poll')
   expect(await send('/console/tasks/ai/gen_stale/cancel')).toMatchObject({ status: 303 })

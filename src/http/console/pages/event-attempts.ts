@@ -4,8 +4,9 @@ import type { ErrorDetail } from '../../../domain/errors.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { show } from '../html/show.ts'
 import { counted, duration, time, whole } from '../html/words.ts'
-import type { Delivery, Moment, Story } from './event-story.ts'
+import type { Delivery, Story } from './event-story.ts'
 import { trace } from './event-trace.ts'
+import type { Moment } from './moment-list.ts'
 
 /** Attempts of one fold that are listed. */
 const MAX_LISTED = 50

@@ -4,8 +4,7 @@ import type { EventDetail } from '../../../domain/event-store.ts'
 import { isUid } from '../../../domain/names.ts'
 import type { Pause } from '../../../domain/pause.ts'
 import type { Task } from '../../../domain/task.ts'
-import type { Html } from '../html/html.ts'
-import type { MarkName, Tone } from '../html/marks.ts'
+import type { Question } from '../../../domain/task-question.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { isGone } from './gone.ts'
 
@@ -31,6 +30,8 @@ export interface Story {
   readonly event: EventDetail
   readonly nowMs: number
   readonly task: Task | undefined
+  /** What the provider was asked before the event, which ended its task. Empty for other events. */
+  readonly questions: readonly Question[]
   /** How many of its deliveries each handler runs at once, where it says so. */
   readonly atOnce: ReadonlyMap<string, number>
   /** By handler. */
@@ -60,6 +61,10 @@ export function storyReader(ports: Ports): (event: EventDetail) => Promise<Story
   const taskOf = async ({ source, task }: EventDetail): Promise<Task | undefined> =>
     task === undefined ? undefined : orNothing(tasks.show(source, task, 0, AbortSignal.abort()))
 
+  async function questionsOf({ uid }: EventDetail, task: Task | undefined): Promise<readonly Question[]> {
+    return task?.eventUid === uid ? ((await orNothing(tasks.questions(task))) ?? []) : []
+  }
+
   async function causesOf({ deliveries, source }: EventDetail): Promise<ReadonlyMap<string, DeadCause>> {
     const dead = deliveries.filter(({ state, cause }) => state === 'dead' && cause !== undefined)
     const found = dead.slice(0, MAX_REPLAYS).map(async ({ handler, cause = '' }) => {
@@ -78,7 +83,8 @@ export function storyReader(ports: Ports): (event: EventDetail) => Promise<Story
   return async (event) => {
     const [task, causes, replays] = await Promise.all([taskOf(event), causesOf(event), replaysOf(event)])
     const atOnce = present(ports.handlers().map(({ name, concurrency }) => [name, concurrency]))
-    return { event, nowMs: clock(), task, causes, replays, atOnce, holds: holdsOf(event, ports) }
+    const questions = await questionsOf(event, task)
+    return { event, nowMs: clock(), task, questions, causes, replays, atOnce, holds: holdsOf(event, ports) }
   }
 }
 
@@ -157,16 +163,3 @@ export function followSeconds({ event, holds, nowMs }: Pick<Story, 'event' | 'ho
 
 /** What waits for a person, or for long, is asked for less often. */
 const SLOW_SECONDS = 10
-
-/** Something that happened to an event, or that will. */
-export interface Moment {
-  /** Stays the same while the page follows the event. */
-  readonly id: string
-  /** Undefined: no time is known; it comes last. */
-  readonly atMs: number | undefined
-  readonly mark: MarkName
-  readonly tone?: Tone
-  readonly title: Html
-  /** It is only made if there is room for it. */
-  readonly detail?: () => Html
-}

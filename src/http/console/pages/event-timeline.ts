@@ -2,33 +2,23 @@ import type { Origin } from '../../../domain/event.ts'
 import type { Task } from '../../../domain/task.ts'
 import { fitting } from '../html/budget.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
-import { type MarkName, mark } from '../html/marks.ts'
+import type { MarkName } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { bytes, counted, duration, time } from '../html/words.ts'
 import { attemptsOf } from './event-attempts.ts'
-import { type Delivery, type Hold, type Moment, type Story, timeOfUid } from './event-story.ts'
+import { type Delivery, type Hold, type Story, timeOfUid } from './event-story.ts'
+import { type Moment, momentList } from './moment-list.ts'
 import { taskPath } from './task.ts'
+import { questionMoments, times } from './task-questions.ts'
 
-const MAX_BYTES = 24_000
 const MAX_REASON_BYTES = 4_000
 
-/** What happened, in order of time. The newest have room first: what there is no room for is left out in the middle. `headersUrl` shows its headers. */
+/** What happened. `headersUrl` shows its headers. */
 export function timeline(story: Story, headersUrl: string): Html {
-  const moments = momentsOf(story, headersUrl).toSorted(
-    (one, other) => (one.atMs ?? Number.POSITIVE_INFINITY) - (other.atMs ?? Number.POSITIVE_INFINITY) || 0,
-  )
-  const [first, ...rest] = moments
-  const lines = rest
-    .toReversed()
-    .values()
-    .map((moment) => line(moment, story.nowMs))
-  const taken = fitting(lines, MAX_BYTES).toReversed()
-  const left = rest.length - taken.length
-  return html`<ol class="line">${first === undefined ? NOTHING : line(first, story.nowMs)}${when(left > 0, () => html`<li id="m-left"><span></span><span class="dot">${mark('note')}</span><div class="ev"><h3>${own(counted(left, 'step'))} not shown</h3><p><code>holdfast events show ${own(story.event.uid)}</code> has all of them</p></div></li>`)}${taken}</ol>`
+  const { nowMs, event } = story
+  const command = `holdfast events show ${event.uid}`
+  return momentList(momentsOf(story, headersUrl), { nowMs, precision: 'milliseconds', command })
 }
-
-const line = ({ id, atMs, mark: name, tone, title, detail }: Moment, nowMs: number): Html =>
-  html`<li id="${own(id)}">${atMs === undefined ? html`<span></span>` : time(atMs, nowMs, 'milliseconds')}<span class="dot">${mark(name, tone)}</span><div class="ev"><h3>${title}</h3>${detail?.() ?? NOTHING}</div></li>`
 
 const momentsOf = (story: Story, headersUrl: string): readonly Moment[] => [
   arrival(story, headersUrl),
@@ -122,8 +112,8 @@ export const UNRUN = {
   superseded: 'Another event had ended its task before: no handler runs.',
 } as const
 
-/** When the task began and ended, and how often its provider was asked. The single questions are not kept. */
-function taskMoments(task: Task, { event }: Story): readonly Moment[] {
+/** When the task began and ended, and what its provider was asked before the event ended it; of other events, how often it was asked. */
+function taskMoments(task: Task, { event, questions, nowMs }: Story): readonly Moment[] {
   const { id, uid, createdAtMs, staleAtMs, polls, lastError, endedAtMs, status, resolvedBy, eventUid } = task
   const link = html`<a href="${own(taskPath(task))}">${show(id ?? uid, 60)}</a>`
   const moments: Moment[] = [
@@ -135,12 +125,13 @@ function taskMoments(task: Task, { event }: Story): readonly Moment[] {
       detail: () => html`<p>${link}</p>`,
     },
   ]
-  if (polls > 0)
+  if (eventUid === event.uid) moments.push(...questionMoments(task, questions, nowMs))
+  else if (polls > 0)
     moments.push({
       id: 'm-polls',
       atMs: staleAtMs,
       mark: 'asked',
-      title: html`No webhook had come: the provider was asked ${own(polls === 1 ? 'once' : counted(polls, 'time'))}`,
+      title: html`No webhook had come: the provider was asked ${own(times(polls))}`,
       detail: () => html`${lastError === null ? NOTHING : html`<p class="warn">${show(lastError, 300)}</p>`}`,
     })
   if (endedAtMs !== null)

@@ -8,7 +8,8 @@ import { pager, table } from '../html/table.ts'
 import { counted, time } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
-import { registerTask, stateOf, TASK_MARKS, taskPath } from './task.ts'
+import { registerTask, stateOf, taskPath } from './task.ts'
+import { TASK_MARKS } from './task-timeline.ts'
 
 const PAGE_SIZE = 30
 /** Stale tasks that stand before all others. */
