@@ -115,6 +115,26 @@ const attemptColumnsFor = (attempts: readonly Attempt[]): Columns<Attempt> => [
 const answerOf = ({ answer }: Pick<Attempt, 'answer'>): string | undefined =>
   answer && `${answer.status} in ${shortDuration(answer.duration_ms)}`
 
+type Beside = NonNullable<EventDetailJson['beside']>[number]
+
+const RELATIONS: Readonly<Record<Beside['relation'], string>> = {
+  has_id: 'it has the id',
+  same_id: 'in conflict about the id',
+  ended_task: 'it ended the task',
+  same_task: 'came after the task’s end',
+}
+
+const besideColumns: Columns<Beside> = [
+  time('RECEIVED', ({ received_at }) => received_at),
+  whole('BESIDE IT', ({ uid }) => uid),
+  whole('WHY', ({ relation }) => RELATIONS[relation]),
+  state('STATUS', ({ status }) => status),
+  text('TYPE', ({ type }) => type),
+]
+
+const sentAgain = ({ times, last_at, last_from }: NonNullable<EventDetailJson['repeats']>, view: View): string =>
+  `${times === 1 ? 'once' : `${times} times, last`} ${timeIn(view, last_at)}${last_from === undefined ? '' : ` from ${last_from}`}`
+
 function describe(event: EventDetailJson, view: View): string {
   const head = fields(view, [
     ['uid', event.uid],
@@ -131,14 +151,17 @@ function describe(event: EventDetailJson, view: View): string {
       'received',
       `${timeIn(view, event.received_at)}${event.received_from === undefined ? '' : ` from ${event.received_from}`}`,
     ],
+    ['sent again', event.repeats && sentAgain(event.repeats, view)],
     ['verified by', event.verified_by && `secret ${event.verified_by.secret} of ${event.verified_by.of}`],
     ['body', `${event.size_bytes} bytes, sha256 ${event.checksum}`],
   ])
   const attempts = event.deliveries.flatMap(({ handler, history }) =>
     history.map((attempt) => ({ ...attempt, handler })),
   )
+  const { beside = [] } = event
   return [
     head,
+    beside.length > 0 && table(view, besideColumns, beside),
     event.deliveries.length > 0 && table(view, deliveryColumns, event.deliveries),
     attempts.length > 0 && table(view, attemptColumnsFor(attempts), attempts),
     ...event.deliveries.flatMap((delivery) => [lastAnswer(delivery), lastThrown(delivery)]),

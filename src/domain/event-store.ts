@@ -39,6 +39,25 @@ export interface EventDetail extends EventSummary {
   readonly deliveries: readonly (DeliverySummary & { readonly history: readonly Attempt[] })[]
 }
 
+/**
+ * What an event is to the one that it stands beside:
+ * - `has_id`: it has the id about which that one is in conflict;
+ * - `same_id`: it is in conflict with that one, or with the same event as that one;
+ * - `ended_task`: it ended the task before that one came;
+ * - `same_task`: it came after the task had ended, by that one or, as that one, by another.
+ */
+export const RELATIONS = ['has_id', 'same_id', 'ended_task', 'same_task'] as const
+export type Relation = (typeof RELATIONS)[number]
+
+/** How many events about an id, and how many about a task, are named beside an event. */
+export const MAX_BESIDE = 10
+
+export interface BesideEvent {
+  readonly relation: Relation
+  /** Without its outcome. */
+  readonly event: EventSummary
+}
+
 /** The fields of an event that decide how its body is read. */
 export type EventForm = Pick<EventDetail, 'source' | 'id' | 'type' | 'origin' | 'task' | 'headers' | 'receivedAtMs'>
 
@@ -81,6 +100,13 @@ export interface EventStore {
 
   /** One event with its deliveries and their attempts, oldest first; undefined if there is none. */
   event(uid: string): Promise<EventDetail | undefined>
+
+  /**
+   * The events that are in conflict with this one or superseded by it, or that it is in conflict with or superseded by: at most
+   * `MAX_BESIDE` about its id, then as many about its task. Of each the one that has the id or ended the task comes first, and then the
+   * newest. None if there is no such event.
+   */
+  beside(uid: string): Promise<readonly BesideEvent[]>
 
   /** Undefined: there is no such event. */
   eventForm(uid: string): Promise<EventForm | undefined>

@@ -104,6 +104,17 @@ test('events show shows an event with its deliveries and attempts, and removes c
   expect(JSON.parse((await events('show', uid, '--json')).out)).toMatchObject({ uid, id: sent.id })
 })
 
+test('events show names the events beside one, and tells how often it was sent again', async () => {
+  const sent = signedEvent('acme.thing', { colour: 'blue' })
+  const { uid } = await post(service.publicUrl, sent)
+  const other = await post(service.publicUrl, signedEvent('acme.thing', { colour: 'green' }, sent.id))
+  await post(service.publicUrl, sent)
+  const { out } = await events('show', uid)
+  expect(out).toMatch(/^sent again +once .* from 127\.0\.0\.1$/m)
+  expect(out).toMatch(new RegExp(`^\\S+ +${other.uid} +in conflict about the id +conflict +acme\\.thing$`, 'm'))
+  expect((await events('show', other.uid)).out).toMatch(new RegExp(`^\\S+ +${uid} +it has the id +accepted`, 'm'))
+})
+
 test('events show shows the payload as it reads, and events list finds it by what is in it', async () => {
   const body = `{"id":"evt_read","type":"acme.thing","data":{"n":820982911946154508,"who":"J\\u00f6rg \u202e","none":{}}}`
   const { uid } = await post(service.publicUrl, { id: 'evt_read', body, headers: signedHeaders(body) })

@@ -75,6 +75,38 @@ describe('the page of an event', () => {
     expect(text).toContain('<ins><span class="hide">Is: </span>+ <bdi>data.order</bdi>: <bdi>7</bdi></ins>')
   })
 
+  test('names the events in conflict with one, compares the payload of the newest with its own, and of another that is asked for', async () => {
+    const first = await scene().send('order.created', { order: 1 }, 'msg_many')
+    const [second, third] = [
+      await scene().send('order.created', { order: 2 }, 'msg_many'),
+      await scene().send('order.created', { order: 3 }, 'msg_many'),
+    ]
+    const { text } = await page(first)
+    for (const uid of [second, third]) expect(text).toContain(`conflict: <a href="/console/events/${uid}">`)
+    expect(text).toContain('+ <bdi>data.order</bdi>: <bdi>3</bdi>')
+    expect(text.replaceAll('&#x2F;', '/').replaceAll('&#x3D;', '=')).toContain(
+      `href="/console/events/${first}?beside=${second}#beside">compare</a>`,
+    )
+    expect((await page(first, `?beside=${second}`)).text).toContain('+ <bdi>data.order</bdi>: <bdi>2</bdi>')
+    const { beside } = await scene().api(`/v1/events/${second}`)
+    expect(beside).toMatchObject([
+      { relation: 'has_id', uid: first, status: 'accepted', origin: 'webhook' },
+      { relation: 'same_id', uid: third, status: 'conflict' },
+    ])
+  })
+
+  test('tells in its story how often it was sent again, when last and from where', async () => {
+    const send = () => scene().send('order.created', { again: true }, 'msg_again', '2026-11-27T03:00:00Z')
+    const uid = await send()
+    expect((await page(uid)).text).not.toContain('Sent again')
+    expect(await send()).toBe(uid)
+    expect((await page(uid)).text).toContain('Sent again from <bdi>127.0.0.1</bdi>')
+    await send()
+    expect((await page(uid)).text).toContain('Sent again 2 times, the last time from <bdi>127.0.0.1</bdi>')
+    const { repeats } = await scene().api(`/v1/events/${uid}`)
+    expect(repeats).toEqual({ times: 2, last_at: expect.any(String), last_from: '127.0.0.1' })
+  })
+
   test('answers 404 for an event that is not here, whatever its uid is', async () => {
     for (const uid of ['01a21e73-f82c-721e-bd96-b0f62aead455', '..%2F..', '%00', 'x'.repeat(500)]) {
       const visitor = await signedIn(scene().opsUrl, OPS_TOKEN)

@@ -13,7 +13,7 @@ export const OPS_READ_TOKEN = 'scene-token-that-may-only-read'
 /** A whole service with handlers of a small shop, whose database can be taken away. */
 export interface Scene extends LocalService {
   /** Sends an event to the source `shop`; resolves with its uid when it is acknowledged. */
-  readonly send: (type: string, data?: Record<string, unknown>, id?: string) => Promise<string>
+  readonly send: (type: string, data?: Record<string, unknown>, id?: string, timestamp?: string) => Promise<string>
   /** Its database is away from now on: `billing` fails. */
   readonly breakBilling: () => void
   readonly mendBilling: () => void
@@ -41,8 +41,8 @@ export async function startScene(
   )
   return {
     ...service,
-    send: async (type, data = {}, id = `msg_${randomUUID()}`) => {
-      const body = JSON.stringify({ type, timestamp: new Date().toISOString(), data })
+    send: async (type, data = {}, id = `msg_${randomUUID()}`, timestamp = new Date().toISOString()) => {
+      const body = JSON.stringify({ type, timestamp, data })
       const event = { id, body, headers: signedHeaders(body, AI_SECRET, id) }
       const { status, uid } = await post(service.publicUrl, event, '/v1/webhooks/shop')
       expect(status).toBeLessThan(300)

@@ -5,6 +5,7 @@ import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { describeAudit } from './store-contract-audit.ts'
 import { describeBehind } from './store-contract-behind.ts'
+import { describeBeside } from './store-contract-beside.ts'
 import { describeCauses, describeManyCauses } from './store-contract-causes.ts'
 import { describeClaiming } from './store-contract-claiming.ts'
 import { describeDiscard } from './store-contract-discard.ts'
@@ -47,6 +48,7 @@ export function describeStore(name: string, open: OpenEmptyStore): void {
     describeAppend(fixture)
     describeIdentity(fixture)
     describeRepeats(fixture)
+    describeBeside(fixture)
     describeLateQuarantine(fixture)
     describeClaiming(fixture)
     describeFairness(fixture)

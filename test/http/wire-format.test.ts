@@ -1,5 +1,6 @@
 import pino from 'pino'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { newUid } from '../../src/domain/names.ts'
 import { createWebhookManager } from '../../src/registrations/webhook-manager.ts'
 import { event, shareOps } from './ops-service.ts'
 import {
@@ -53,19 +54,22 @@ describe('the ops API', () => {
 
   beforeAll(async () => {
     const { store, get } = ops()
-    await store.append(
-      event({
-        uid: ONE,
-        id: 'evt_1',
-        receivedAtMs: Date.parse('2024-02-03T04:05:06.789Z'),
-        apiVersion: 'v1',
-        task: 'batch_1',
-        traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
-        receivedFrom: '203.0.113.24',
-        verifiedBy: { secret: 1, of: 2 },
-        headers: { 'content-type': 'application/json', 'x-one': '1' },
-      }),
-    )
+    const one = event({
+      uid: ONE,
+      id: 'evt_1',
+      receivedAtMs: Date.parse('2024-02-03T04:05:06.789Z'),
+      apiVersion: 'v1',
+      task: 'batch_1',
+      traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+      receivedFrom: '203.0.113.24',
+      verifiedBy: { secret: 1, of: 2 },
+      headers: { 'content-type': 'application/json', 'x-one': '1' },
+    })
+    await store.append(one)
+    for (const seconds of [8, 9]) {
+      const receivedAtMs = Date.parse(`2024-02-03T04:05:0${seconds}Z`)
+      await store.append({ ...one, uid: newUid(), receivedAtMs, receivedFrom: '203.0.113.25' })
+    }
     const { work } = await store.claim({
       handlers: [{ name: 'log', limit: 1 }],
       sharedLimit: 1,
@@ -116,11 +120,16 @@ describe('the ops API', () => {
         traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
         received_from: '203.0.113.24',
         verified_by: { secret: 1, of: 2 },
+        repeats: { times: 2, last_at: '2024-02-03T04:05:09.000Z', last_from: '203.0.113.25' },
+        beside: [],
         checksum,
         deliveries: [{ ...delivery, history: [attempt] }],
       },
     ],
-    [`/v1/events/${TWO}`, { ...second, headers: { 'content-type': 'application/json' }, checksum, deliveries: [] }],
+    [
+      `/v1/events/${TWO}`,
+      { ...second, headers: { 'content-type': 'application/json' }, beside: [], checksum, deliveries: [] },
+    ],
     ['/v1/deliveries', { items: [delivery], next_cursor: null }],
     ['/v1/tasks', { items: [task], next_cursor: null }],
     ['/v1/tasks/ai/task_1', { ...task, questions: [] }],

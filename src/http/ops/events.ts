@@ -72,7 +72,7 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
     '/v1/events/:uid',
     {
       schema: {
-        summary: 'An event with its deliveries and their attempts',
+        summary: 'An event with its deliveries and their attempts, and the events beside it',
         tags: ['events'],
         params: Params,
         response: { 200: EventDetailSchema },
@@ -80,7 +80,10 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
     },
     async ({ params }, reply) => {
       const uid = uidOf(params)
-      return reply.send(eventDetailJson((await store.event(uid)) ?? notFound(uid)))
+      const event = (await store.event(uid)) ?? notFound(uid)
+      // What cannot be read beside an event does not keep the event itself from being read.
+      const beside = await store.beside(uid).catch(() => undefined)
+      return reply.send(eventDetailJson(event, beside))
     },
   )
 

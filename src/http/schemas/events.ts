@@ -5,7 +5,7 @@ import { type Attempt, DELIVERY_STATES, type DeliverySummary } from '../../domai
 import type { Replayed } from '../../domain/delivery-queue.ts'
 import { type ErrorDetail, MAX_ERROR_DEPTH } from '../../domain/errors.ts'
 import { CREATED_AT_SOURCES, EVENT_STATUSES, type EventSummary, ORIGINS } from '../../domain/event.ts'
-import type { EventDetail } from '../../domain/event-store.ts'
+import { type BesideEvent, type EventDetail, RELATIONS, type Repeats } from '../../domain/event-store.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
 import type { SearchPage } from '../../domain/page.ts'
 import { OneOf, PageOf, pageJson, Time } from './schema.ts'
@@ -99,6 +99,16 @@ const AttemptSchema = Type.Object({
   duration_ms: Type.Number(),
 })
 
+const BesideSchema = Type.Object({
+  relation: OneOf(RELATIONS),
+  uid: Type.String(),
+  type: Type.String(),
+  received_at: Time(),
+  origin: OneOf(ORIGINS),
+  status: OneOf(EVENT_STATUSES),
+  size_bytes: Type.Integer(),
+})
+
 export const EventDetailSchema = Type.Composite([
   EventSchema,
   Type.Object({
@@ -114,6 +124,18 @@ export const EventDetailSchema = Type.Composite([
           description: "Of a webhook: which of its source's secrets verified it, from 1, the newest first; of how many",
         },
       ),
+    ),
+    repeats: Type.Optional(
+      Type.Object(
+        { times: Type.Integer(), last_at: Time(), last_from: Type.Optional(Type.String()) },
+        { description: 'How often it was sent again with the same bytes, when last and from where. Absent: not once' },
+      ),
+    ),
+    beside: Type.Optional(
+      Type.Array(BesideSchema, {
+        description:
+          'Events about the same id with another body, and about the end of the same task. `has_id`: it has the id; `same_id`: it is in conflict about the id; `ended_task`: it ended the task; `same_task`: it came after that end. At most ten about the id and ten about the task, the newest first after the one that has the id or ended the task. Absent: they could not be read',
+      }),
     ),
     checksum: Type.String({ description: 'SHA-256 of the body, lower-case hex' }),
     deliveries: Type.Array(Type.Composite([DeliverySchema, Type.Object({ history: Type.Array(AttemptSchema) })])),
@@ -172,12 +194,14 @@ export const eventJson = (event: EventSummary): EventJson => ({
   size_bytes: event.sizeBytes,
 })
 
-export const eventDetailJson = (event: EventDetail): EventDetailJson => ({
+export const eventDetailJson = (event: EventDetail, beside?: readonly BesideEvent[]): EventDetailJson => ({
   ...eventJson(event),
   headers: event.headers,
   ...(event.traceparent !== undefined && { traceparent: event.traceparent }),
   ...(event.receivedFrom !== undefined && { received_from: event.receivedFrom }),
   ...(event.verifiedBy !== undefined && { verified_by: { ...event.verifiedBy } }),
+  ...(event.repeats !== undefined && { repeats: repeatsJson(event.repeats) }),
+  ...(beside !== undefined && { beside: beside.map(besideJson) }),
   checksum: event.checksum,
   deliveries: event.deliveries.map((delivery) => ({
     ...deliveryJson(delivery),
@@ -188,6 +212,22 @@ export const eventDetailJson = (event: EventDetail): EventDetailJson => ({
 const answerJson = ({ durationMs, ...answer }: ServiceAnswer): Static<typeof AnswerSchema> => ({
   ...answer,
   duration_ms: durationMs,
+})
+
+const repeatsJson = ({ times, lastAtMs, lastFrom }: Repeats) => ({
+  times,
+  last_at: toIso(lastAtMs),
+  ...(lastFrom !== undefined && { last_from: lastFrom }),
+})
+
+const besideJson = ({ relation, event }: BesideEvent): Static<typeof BesideSchema> => ({
+  relation,
+  uid: event.uid,
+  type: event.type,
+  received_at: toIso(event.receivedAtMs),
+  origin: event.origin,
+  status: event.status,
+  size_bytes: event.sizeBytes,
 })
 
 const attemptJson = (attempt: Attempt): Static<typeof AttemptSchema> => ({

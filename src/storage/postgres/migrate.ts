@@ -36,7 +36,7 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
     '005-pause.sql',
     '005-payload-index.sql',
   ],
-  ['006-questions.sql', '006-received.sql', '006-repeats.sql'],
+  ['006-questions.sql', '006-received.sql', '006-repeats.sql', '006-beside.sql'],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -14,6 +14,7 @@ import { AppendQueue } from '../shared/append-queue.ts'
 import { EndedTaskListeners } from '../shared/ended-tasks.ts'
 import { createAppend } from './append.ts'
 import { createAuditStore } from './audit.ts'
+import { createBeside } from './beside.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { createCauseKeys, createDeadCauses, createNameCauses, createPruneCauses } from './causes.ts'
@@ -172,6 +173,7 @@ function eventStoreOf({ connections, clock, scanner, operations, appends, health
     },
     events: operations.while(createSearchEvents(connections, scanner.scan)),
     event: operations.while(createFindEvent(connections)),
+    beside: operations.while(createBeside(connections)),
     eventForm: operations.while(createFindEventForm(connections)),
     body: operations.while(createReadBody(connections)),
   }

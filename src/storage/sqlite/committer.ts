@@ -25,9 +25,9 @@ import { prepareReplayJobs } from './replay-jobs.ts'
 import { prepareSettle } from './settle.ts'
 import { runCall } from './thread-calls.ts'
 import { fromWire, type WireEvent, type WireResult } from './thread-event.ts'
-import { type Call, durabilityOf, type SentBatch, type StoredClaim, type WriterOperations } from './thread-messages.ts'
+import type { Call, SentBatch, StoredClaim, WriterOperations } from './thread-messages.ts'
 import { prepareTrackTask } from './track-task.ts'
-import { Transactions } from './transactions.ts'
+import { durabilityOf, Transactions } from './transactions.ts'
 
 /** How many damaged pages one call may meet; with more, the call fails, and the next call continues from there. */
 const MAX_DETOURS = 64
@@ -111,6 +111,7 @@ export class Committer {
       shiftLeases: prepareShiftLeases(db),
       repairTimes: prepareRepairTimes(db),
       redate: prepareRedate(db),
+      holderOf: identities.holderOf,
       ...index,
       forget: prepareForget(db, { dedupe: this.#dedupe, counts: this.#counts, damage, index }),
       ...prepareTrackTask(db, this.#counts, endTask),

@@ -32,6 +32,8 @@ export interface Identities {
    * undefined if the event keeps its id (as an event from a poll always does), or has none.
    */
   readonly disown: (eventKey: number) => Identity | undefined
+  /** The uid of the event that has the id. */
+  readonly holderOf: (source: string, id: string) => string | undefined
   /** The understood events that are in conflict about an id, in order of arrival. */
   readonly inConflict: (source: string, id: string) => Iterable<Identity>
   /**
@@ -98,6 +100,7 @@ export function prepareIdentities(db: DatabaseSync, dedupe: IdentityIndex, damag
       return event
     },
 
+    holderOf: (source, id) => find(firstHash(source, id), source, id, FIRST)?.uid,
     *inConflict(source, id) {
       for (const row of findAll(conflictHash(source, id), source, id, CONFLICTING))
         if (row.status !== 'quarantined') yield identityOf(row)

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { prepareListAudit } from './audit.ts'
+import { prepareBeside } from './beside.ts'
 import { prepareDeadCauses, prepareFindUnnamed } from './causes.ts'
 import { openForReading } from './connection.ts'
 import { prepareCounts } from './counts.ts'
@@ -36,6 +37,7 @@ const operations: ReaderOperations = {
   ...prepareReadIndex(db),
   ...prepareEventFacets(db),
   event: prepareFindEvent(db),
+  beside: prepareBeside(db),
   eventForm: prepareFindEventForm(db),
   body: prepareReadBody(db),
   ...prepareTail(db),

@@ -32,6 +32,7 @@ import { CauseKeys } from '../shared/cause-keys.ts'
 import { lastUnnamed, unnamedCause } from '../shared/causes.ts'
 import { announceSettled } from '../shared/deliveries.ts'
 import { createAudit } from './audit.ts'
+import { callBeside } from './beside.ts'
 import { callEventFacets, callPayloadIndex, callSearchEvents } from './call-payload-index.ts'
 import { callReplayJobs } from './call-replay-jobs.ts'
 import { callReadTasks } from './call-tasks.ts'
@@ -64,6 +65,7 @@ export class SqliteStore implements OpenStore {
   readonly payloadIndex: PayloadIndex
   readonly facets: EventFacets
   readonly events: EventStore['events']
+  readonly beside: EventStore['beside']
   readonly tasks: TaskStore['tasks']
   readonly task: TaskStore['task']
   readonly questions: TaskStore['questions']
@@ -73,6 +75,7 @@ export class SqliteStore implements OpenStore {
     this.payloadIndex = callPayloadIndex(threads)
     this.facets = callEventFacets(threads)
     this.events = callSearchEvents(threads)
+    this.beside = callBeside(threads)
     ;({
       tasks: this.tasks,
       task: this.task,

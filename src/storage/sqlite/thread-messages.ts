@@ -51,6 +51,7 @@ import type { FoundDead } from '../shared/dead-letters.ts'
 import { type Settled, storedDetail } from '../shared/deliveries.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import type { PrunePlan } from '../shared/prune.ts'
+import type { FoundBeside } from './beside.ts'
 import type { ClockJump } from './clock.ts'
 import type { DeadPage, MatchedPage } from './dead-letters.ts'
 import type { Reply } from './errors.ts'
@@ -95,6 +96,8 @@ export interface WriterOperations {
   judgeClock(look: ClockLook, nowMs: number): ClockRecord
   shiftLeases(jump: ClockJump): void
   repairTimes(found: FoundAhead, waits: LongestWaits, nowMs: number): RepairedTimes
+  /** The uid of the event that has the id. */
+  holderOf(source: string, id: string): string | undefined
   redate(keys: readonly number[], receivedBeforeMs: number): number
   forget(keys: readonly number[], deadReceivedBeforeMs: number): Forgotten
   keepPaths(paths: readonly PayloadPath[]): void
@@ -127,6 +130,7 @@ export interface WriterOperations {
 export const UNSYNCED: ReadonlySet<keyof WriterOperations> = new Set([
   'claim',
   'settle',
+  'holderOf',
   'recordCauses',
   'nameCauses',
   'shiftLeases',
@@ -154,6 +158,7 @@ export interface ReaderOperations {
   retrying(): readonly Retrying[]
   indexBatch(): IndexBatch | undefined
   event(uid: string): EventDetail | undefined
+  beside(uid: string, holder: string | undefined): FoundBeside
   eventForm(uid: string): EventForm | undefined
   body(uid: string): Uint8Array<ArrayBuffer>
   tailEnd(): number
@@ -286,12 +291,3 @@ function pack(work: readonly StoredWork[]): void {
     offset += each.body.length
   }
 }
-
-/**
- * `FULL`: the commit is fsynced, and with it every earlier one. `NORMAL`: it is not. A power cut may then undo it and the
- * commits after it, but never a part of it, and never the commits before it. If only the process ends, no commit is undone.
- */
-export type Durability = 'FULL' | 'NORMAL'
-
-export const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
-  batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'

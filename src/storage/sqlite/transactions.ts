@@ -2,7 +2,16 @@ import type { DatabaseSync } from 'node:sqlite'
 import { DamagedPage } from './damage.ts'
 import { isFatal } from './errors.ts'
 import type { RepeatCounter } from './repeats.ts'
-import type { Durability } from './thread-messages.ts'
+import { type Call, type SentBatch, UNSYNCED, type WriterOperations } from './thread-messages.ts'
+
+/**
+ * `FULL`: the commit is fsynced, and with it every earlier one. `NORMAL`: it is not. A power cut may then undo it and the
+ * commits after it, but never a part of it, and never the commits before it. If only the process ends, no commit is undone.
+ */
+export type Durability = 'FULL' | 'NORMAL'
+
+export const durabilityOf = (batches: readonly SentBatch[], calls: readonly Call<WriterOperations>[]): Durability =>
+  batches.length > 0 || calls.some(({ name }) => !UNSYNCED.has(name)) ? 'FULL' : 'NORMAL'
 
 /** What goes with every transaction of the writer thread. */
 interface Companions {

@@ -1,58 +1,45 @@
-import type { EventSummary } from '../../../domain/event.ts'
-import type { EventDetail, EventStore } from '../../../domain/event-store.ts'
-import { type Html, html, own } from '../html/html.ts'
+import {
+  type BesideEvent,
+  type EventDetail,
+  type EventStore,
+  MAX_BESIDE,
+  type Relation,
+} from '../../../domain/event-store.ts'
+import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { type MarkName, mark } from '../html/marks.ts'
 import { payloadDiff } from '../html/payload-diff.ts'
 import { show } from '../html/show.ts'
 import { bytes, duration } from '../html/words.ts'
-import { jsonOf, MAX_PARSED_BYTES, type Payload } from './event-payload.ts'
+import type { Visit } from '../routes.ts'
+import { jsonOf, MAX_PARSED_BYTES, type Payload, urlOf } from './event-payload.ts'
 import type { Story } from './event-story.ts'
 
-/** What stands beside an event: one that came under the same id or ended the same task. */
+/** What stands beside an event: those that came under the same id or ended the same task. */
 export interface Beside {
-  readonly event: Pick<EventSummary, 'uid' | 'type' | 'receivedAtMs' | 'sizeBytes' | 'status'>
-  /** What the two have in common. */
-  readonly by: 'id' | 'task'
+  readonly all: readonly BesideEvent[]
+  /** The one whose payload is compared with this one's. */
+  readonly compared: BesideEvent
   /** Undefined: it cannot be read, or is too long to be compared. */
   readonly body: Uint8Array | undefined
 }
 
-const SAMPLE = 10
-
-/** The event that an event in conflict or superseded lost to, or the superseded one that lost to this. */
-export async function besideOf(store: EventStore, { event, task }: Story): Promise<Beside | undefined> {
-  const found = await other()
-  if (found === undefined) return undefined
-  const isShort = Math.max(found.event.sizeBytes, event.sizeBytes) <= MAX_PARSED_BYTES
-  const body = isShort ? await store.body(found.event.uid).catch(() => undefined) : undefined
-  return { ...found, body }
-
-  async function other(): Promise<Omit<Beside, 'body'> | undefined> {
-    if (event.status === 'conflict') {
-      const first = (await sameId({ type: event.type })) ?? (await sameId({}))
-      return first && { event: first, by: 'id' }
-    }
-    if (event.task === undefined) return undefined
-    if (event.status === 'superseded') {
-      const uid = task?.eventUid ?? undefined
-      const winner = uid === undefined || uid === event.uid ? undefined : await store.event(uid)
-      return winner && { event: winner, by: 'task' }
-    }
-    const filter = { source: event.source, task: event.task, status: 'superseded' } as const
-    const loser = (await store.events(filter, { limit: 1 })).items[0]
-    return loser && { event: loser, by: 'task' }
-  }
-
-  /** Newest first: the last of those that came before. */
-  async function sameId(more: { readonly type?: string }): Promise<EventSummary | undefined> {
-    const filter = { source: event.source, q: event.id.slice(0, 256), untilMs: event.receivedAtMs + 1, ...more }
-    const { items } = await store.events(filter, { limit: SAMPLE })
-    const same = items.filter(({ id, uid, status }) => id === event.id && uid !== event.uid && status !== 'quarantined')
-    return same.find(({ status }) => status !== 'conflict') ?? same[0]
-  }
+/** The events beside one, and of these one to compare: the one that the page's URL names, or the first. */
+export async function besideOf(
+  store: Pick<EventStore, 'beside' | 'body'>,
+  event: EventDetail,
+  { query }: Pick<Visit, 'query'>,
+): Promise<Beside | undefined> {
+  const all = await store.beside(event.uid)
+  const [first] = all
+  if (first === undefined) return undefined
+  const asked = query.get('beside')
+  const compared = all.find((each) => each.event.uid === asked) ?? first
+  const isShort = Math.max(compared.event.sizeBytes, event.sizeBytes) <= MAX_PARSED_BYTES
+  const body = isShort ? await store.body(compared.event.uid).catch(() => undefined) : undefined
+  return { all, compared, body }
 }
 
-const MARKS: Readonly<Record<EventSummary['status'], MarkName>> = {
+const MARKS: Readonly<Record<BesideEvent['event']['status'], MarkName>> = {
   accepted: 'stored',
   unhandled: 'none',
   quarantined: 'warning',
@@ -60,19 +47,46 @@ const MARKS: Readonly<Record<EventSummary['status'], MarkName>> = {
   superseded: 'none',
 }
 
-/** The other event, and what its payload differs in: − the older, + the newer. */
-export function besideCard({ event }: Story, payload: Payload, { event: other, by, body: otherBody }: Beside): Html {
-  const apartMs = other.receivedAtMs - event.receivedAtMs
+const RELATIONS: Readonly<Record<Relation, string>> = {
+  has_id: 'it has the same id, with another body',
+  same_id: 'with the same id and another body',
+  ended_task: 'it ended the task',
+  same_task: 'about the same task, which had ended',
+}
+
+/** The other events, and what the payload of one of them differs in: − the older, + the newer. */
+export function besideCard(visit: Visit, { event }: Story, payload: Payload, { all, compared, body }: Beside): Html {
+  const isOne = all.length === 1
+  const aboutTask = all.filter(({ relation }) => relation === 'ended_task' || relation === 'same_task').length
+  const aboutId = all.length - aboutTask
+  const isCut = aboutId >= MAX_BESIDE || aboutTask >= MAX_BESIDE
+  const title = aboutTask === 0 ? 'Under the same id' : aboutId === 0 ? 'About the same task' : 'Beside it'
+  const one = (each: BesideEvent): Html => {
+    const link = html`<a href="${own(compareUrl(visit, event, each))}">compare</a>`
+    const isCompared = each === compared
+    return html`<li${when(isCompared && !isOne, () => CURRENT)}>${line(event, each)}${when(!isOne, () => html` · ${isCompared ? html`<b>compared below</b>` : link}`)}</li>`
+  }
+  return html`<section class="card" aria-labelledby="beside"><div class="title"><h2 id="beside">${own(title)}</h2></div>
+<ul class="beside pad small">${all.map(one)}</ul>${when(isCut, () => html`<p class="pad small muted">There may be earlier ones: the last ten are named.</p>`)}${comparison(event, payload, compared.event, body)}</section>`
+}
+
+const CURRENT = html` aria-current="true"`
+
+const compareUrl = (visit: Visit, event: EventDetail, { event: { uid } }: BesideEvent): string =>
+  urlOf(visit, event, { beside: uid }).replace(/#payload$/, '#beside')
+
+function line({ receivedAtMs }: EventDetail, { relation, event: other }: BesideEvent): Html {
+  const apartMs = other.receivedAtMs - receivedAtMs
   const when_ = `${duration(Math.abs(apartMs))} ${apartMs > 0 ? 'later' : 'earlier'}`
-  const same = by === 'id' ? html`with the same id` : html`about the same task`
-  return html`<section class="card" aria-labelledby="beside"><div class="title"><h2 id="beside">Beside it</h2></div>
-<p class="pad small">${mark(MARKS[other.status])} ${own(other.status)}: <a href="/console/events/${own(other.uid)}">${show(other.type, 80)}</a>, ${own(when_)}, ${same}</p>${comparison(event, payload, { other, otherBody })}</section>`
+  const asked = other.origin === 'poll' ? own(', made of the answer to a poll') : NOTHING
+  return html`${mark(MARKS[other.status])} ${own(other.status)}: <a href="/console/events/${own(other.uid)}">${show(other.type, 80)}</a>, ${own(when_)}, ${own(RELATIONS[relation])}${asked}`
 }
 
 function comparison(
   event: EventDetail,
   payload: Payload,
-  { other, otherBody }: { readonly other: Beside['event']; readonly otherBody: Uint8Array | undefined },
+  other: BesideEvent['event'],
+  otherBody: Uint8Array | undefined,
 ): Html {
   if (payload.body === undefined || otherBody === undefined)
     return html`<p class="pad small muted">Their payloads cannot be compared: one is longer than ${own(bytes(MAX_PARSED_BYTES))}, or cannot be read.</p>`

@@ -25,6 +25,7 @@ const momentsOf = (story: Story, headersUrl: string): readonly Moment[] => [
   ...verification(story),
   ...stored(story),
   ...notRun(story),
+  ...sentAgain(story),
   ...(story.task === undefined ? [] : taskMoments(story.task, story)),
   ...replayMoments(story),
   ...story.event.deliveries.flatMap((delivery, place) => [
@@ -99,6 +100,22 @@ function notRun({ event: { deliveries, status, reasons, receivedAtMs } }: Story)
       mark: status === 'unhandled' ? 'none' : isRun ? 'note' : 'stored',
       title: html`${own(isRun ? 'It is' : 'Stored:')} ${own(status)}`,
       detail: () => html`${when(!isRun, () => html`<p>${own(UNRUN[status])}</p>`)}${why}`,
+    },
+  ]
+}
+
+function sentAgain({ event: { repeats } }: Story): readonly Moment[] {
+  if (repeats === undefined) return []
+  const { times, lastAtMs, lastFrom } = repeats
+  const from = lastFrom === undefined ? NOTHING : html` from ${show(lastFrom, 60)}`
+  return [
+    {
+      id: 'm-again',
+      atMs: lastAtMs,
+      mark: 'received',
+      title: html`Sent again${own(times === 1 ? '' : ` ${counted(times, 'time')}, the last time`)}${from}`,
+      detail: () =>
+        html`<p>With the same bytes: the service acknowledged ${own(times === 1 ? 'it' : 'each')}, and stored nothing new.</p>`,
     },
   ]
 }

@@ -48,9 +48,9 @@ export function registerEvent(routes: ConsoleRoutes, options: ConsolePorts): voi
     const [payload, neighbours, beside] = await Promise.all([
       store.body(event.uid).then(payloadFrom, () => payloadFrom(undefined)),
       neighboursOf(store, event, visit),
-      within(BESIDE_MS, besideOf(store, story)),
+      within(BESIDE_MS, besideOf(store, event, visit)),
     ])
-    const aside = html`${identity(story, retention.periods())}${payloadOf(visit, event, payload)}${beside === undefined ? NOTHING : besideCard(story, payload, beside)}`
+    const aside = html`${identity(story, retention.periods())}${payloadOf(visit, event, payload)}${beside === undefined ? NOTHING : besideCard(visit, story, payload, beside)}`
     return {
       section: 'events',
       title: `${event.type}, ${event.outcome ?? event.status}`,
