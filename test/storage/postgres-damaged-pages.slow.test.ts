@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
@@ -10,6 +9,7 @@ import { postgresTarget } from '../../src/storage/shared/database-url.ts'
 import { claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
 import { pageNamed } from '../docs/pages.ts'
 import { eventually } from '../support/eventually.ts'
+import { damageFirstLeaf } from '../support/postgres/damage.ts'
 import { type PostgresServer, startPostgres } from '../support/postgres/server.ts'
 
 /** Each in a schema of its own, which are all damaged while the server is stopped once. */
@@ -35,7 +35,6 @@ const DAMAGED: Readonly<Record<string, readonly string[]>> = {
 const ZEROED = 'event_key_pkey'
 const SCHEMAS = [...INDEXES, ...TABLES, 'hopeless', 'repaired', 'slow']
 const EVENTS = 400
-const PAGE_BYTES = 8_192
 let server: PostgresServer
 const eventsOf = new Map<string, readonly NewEvent[]>()
 
@@ -92,23 +91,6 @@ const pathIn = (schema: string) => async (relation: string) => {
     `${schema}.${name}`,
   ])
   return { relation, path: join(server.dataDirectory, row?.path ?? '') }
-}
-
-/** Of an index as of a table: the page with number 1. Its checksum is wrong then, unless it is zeroed. */
-function damageFirstLeaf(path: string, isZeroed: boolean): void {
-  const file = openSync(path, 'r+')
-  const at = PAGE_BYTES + PAGE_BYTES / 2
-  const bytes = Buffer.alloc(16)
-  readSync(file, bytes, 0, bytes.length, at)
-  writeSync(
-    file,
-    bytes.map((byte) => byte ^ 0xff),
-    0,
-    bytes.length,
-    at,
-  )
-  if (isZeroed) writeSync(file, Buffer.alloc(PAGE_BYTES), 0, PAGE_BYTES, PAGE_BYTES)
-  closeSync(file)
 }
 
 async function opened(schema: string) {
