@@ -11,7 +11,7 @@ export type Asker = (typeof ASKERS)[number]
 
 /**
  * What came of a question:
- * - `pending`: the provider says that the task goes on;
+ * - `pending`: the provider says that the task goes on, or has taken it;
  * - `ended`: the answer ended the task;
  * - `unusable`: there was no answer, or none that says anything about the task; the error says why.
  */
@@ -31,8 +31,8 @@ export interface Asked {
 /** That a provider was asked about a task, and what came of it. */
 export interface Question extends Asked {
   readonly outcome: QuestionOutcome
-  /** The provider's own status, as it answered. */
+  /** The provider's own status, as it answered; absent of a submission. */
   readonly providerStatus?: string
-  /** Of a usable answer: what was wrong with it nevertheless. */
+  /** Why there is no usable answer, why the provider refused the task, or what else was wrong. */
   readonly error?: string
 }

@@ -38,11 +38,12 @@ export interface TaskPostponement {
   }
 }
 
+/** `asked`: the question, which is kept; absent: none is. */
 export type TaskSubmission =
   /** The provider has accepted the task, and gave it this id. */
-  | { readonly id: string }
+  | { readonly id: string; readonly asked?: Asked }
   /** The provider has refused the task, which has failed by that. The text says why. */
-  | { readonly refused: string }
+  | { readonly refused: string; readonly asked?: Asked }
 
 /** A filter that is absent does not filter. */
 export interface TaskFilter {

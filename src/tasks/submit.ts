@@ -108,8 +108,8 @@ export class Submitter {
   async #outcome(source: ConnectedSource, task: LeasedTask, sent: Sent): Promise<SubmitResult> {
     const { result } = sent
     const id = isSuccess(result) ? await this.#idIn(source, result.body) : undefined
-    if (id !== undefined) return this.#accepted(task, id)
-    return isRefusal(result) ? this.#refused(source, task, result) : this.#unclear(source, task, sent)
+    if (id !== undefined) return this.#accepted(task, id, sent.asked)
+    return isRefusal(result) ? this.#refused(source, task, result, sent.asked) : this.#unclear(source, task, sent)
   }
 
   /** Undefined also for an id that contains a key: Holdfast shows ids. */
@@ -118,9 +118,9 @@ export class Submitter {
     return id !== undefined && redact(id) === id ? id : undefined
   }
 
-  async #accepted(task: LeasedTask, id: string): Promise<SubmitResult> {
+  async #accepted(task: LeasedTask, id: string, asked: Asked): Promise<SubmitResult> {
     const { store, log } = this.#options
-    const stored = await store.submitted(task.uid, task.lease, { id })
+    const stored = await store.submitted(task.uid, task.lease, { id, asked })
     if (stored === undefined) return { outcome: 'unknown' }
     log.info({ source: task.source, task: id, uid: task.uid }, 'task submitted')
     return stored.status === 'failed' && stored.id === null
@@ -128,10 +128,15 @@ export class Submitter {
       : { outcome: 'submitted', task: stored }
   }
 
-  async #refused(source: ConnectedSource, task: LeasedTask, { status, body }: AnsweredCall): Promise<SubmitResult> {
+  async #refused(
+    source: ConnectedSource,
+    task: LeasedTask,
+    { status, body }: AnsweredCall,
+    asked: Asked,
+  ): Promise<SubmitResult> {
     const { store, log } = this.#options
     const brief = `the provider answered ${status}`
-    await store.submitted(task.uid, task.lease, { refused: brief })
+    await store.submitted(task.uid, task.lease, { refused: brief, asked })
     log.warn({ source: task.source, uid: task.uid, error: brief }, 'task refused by its provider')
     const errorText = errorTextIn(body)
     if (errorText === undefined) return { outcome: 'refused', reason: brief }

@@ -40,6 +40,8 @@ describe('the questions about a task', () => {
     const questions = [
       { ...failed(0), kind: 'submission', by: 'caller' } as const,
       { ...failed(1), kind: 'submission' } as const,
+      { ...question(2), kind: 'submission', by: 'caller' } as const,
+      { ...failed(2), kind: 'submission', by: 'operator', outcome: 'ended' } as const,
       question(2, { by: 'operator', error: 'a strange word' }),
       failed(3),
       question(4, { outcome: 'ended', providerStatus: 'done' }),
@@ -47,6 +49,10 @@ describe('the questions about a task', () => {
     expect(linesOf(questions, 3)).toEqual([
       expect.stringMatching(/Submitted: no usable answer the provider answered 503 · after 20 ms$/),
       expect.stringMatching(/Submitted again: no usable answer the provider answered 503 · after 21 ms$/),
+      expect.stringMatching(/Submitted: the provider took it it answered in 22 ms$/),
+      expect.stringMatching(
+        /Submitted again: the task failed the provider answered 503 · it answered in 22 ms · asked by an operator$/,
+      ),
       expect.stringMatching(
         /The provider said “ processing ” a strange word · it answered in 22 ms · asked by an operator$/,
       ),

@@ -51,6 +51,36 @@ export function describeQuestions({ store, now, pass }: Fixture): void {
       expect((await taskBy(store(), uid)).polls).toBe(0)
     })
 
+    test.each([
+      ['took', { id: 'given' }, { outcome: 'pending' }],
+      ['refused', { refused: 'the provider answered 422' }, { outcome: 'ended', error: 'the provider answered 422' }],
+    ] as const)(
+      'has the submission that the provider %s, and none where none is given',
+      async (_, submission, answer) => {
+        const { uid, lease } = await trackSubmission(store())
+        pass(40)
+        const submitted = asked({ kind: 'submission', by: 'caller' })
+        expect(await store().submitted(uid, 'another', { ...submission, asked: submitted })).toBeUndefined()
+        expect(await store().questions(uid)).toEqual([])
+        await store().submitted(uid, lease, { ...submission, asked: submitted })
+        expect(await store().questions(uid)).toEqual([{ ...submitted, ...answer }])
+        expect((await taskBy(store(), uid)).polls).toBe(0)
+        const other = await trackSubmission(store())
+        await store().submitted(other.uid, other.lease, 'id' in submission ? { id: 'other' } : submission)
+        expect(await store().questions(other.uid)).toEqual([])
+      },
+    )
+
+    test('has the submission after which a task failed because another has its id', async () => {
+      const known = newTask()
+      await store().track(known)
+      const { uid, lease } = await trackSubmission(store())
+      await store().submitted(uid, lease, { id: known.id, asked: asked({ kind: 'submission', by: 'caller' }) })
+      const { status, lastError } = await taskBy(store(), uid)
+      expect(status).toBe('failed')
+      expect(await store().questions(uid)).toMatchObject([{ outcome: 'ended', error: lastError }])
+    })
+
     test('has nothing where the provider was not asked, or under a lease that is lost', async () => {
       const leased = await trackLeased(store())
       const { uid, lease } = leased

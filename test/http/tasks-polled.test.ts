@@ -109,7 +109,12 @@ describe('POST /v1/tasks/:source/:task_id/poll', () => {
       misbehaveOnSubmit: (nth) => (nth === 1 ? { kind: 'status', status: 503 } : undefined),
     })
     const { uid } = await jsonOf(await post('/v1/tasks', { source: 'ai', submit: {} }))
-    expect(await jsonOf(await post(pollOf(uid)))).toMatchObject({ uid, status: 'pending', last_error: null, polls: 0 })
+    const task = await jsonOf(await post(pollOf(uid)))
+    expect(task).toMatchObject({ uid, status: 'pending', last_error: null, polls: 0 })
+    expect(task.questions).toMatchObject([
+      { kind: 'submission', by: 'caller', outcome: 'unusable', error: 'the provider answered 503' },
+      { kind: 'submission', by: 'operator', outcome: 'pending', provider_status: null, error: null },
+    ])
     expect(provider.seen.idempotencyKeys).toEqual([uid, uid])
     expect(provider.submitted).toHaveLength(1)
   })

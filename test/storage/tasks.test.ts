@@ -171,7 +171,7 @@ function statementsOf(db: DatabaseSync): readonly string[] {
   const endTask = prepareEndTask(noting, counts, damage)
   prepareClaimTasks(noting, damage)
   prepareCancelTask(noting, endTask)
-  prepareTrackTask(noting, counts, endTask)
+  prepareTrackTask(noting, counts, endTask, damage)
   preparePruneTasks(noting, counts, damage)
   prepareFindTask(noting)
   prepareActivity(noting)

@@ -6,7 +6,7 @@ import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 import type { Leases } from './own-leases.ts'
-import { questionJson } from './questions.ts'
+import { questionValues } from './questions.ts'
 
 /** `deadline` is the time that deadlines are compared with: what `deadlineTime` gives. */
 const CLOCK =
@@ -71,8 +71,7 @@ export function createClaimTasks(connections: Connections, clock: DatabaseClock,
       outcome !== undefined,
       escapeTextOrNull(outcome?.providerStatus),
       escapeTextOrNull(outcome?.error),
-      question === undefined ? null : JSON.stringify(questionJson(question)),
-      Math.round(clock.localMs() - (question?.atMs ?? 0)),
+      ...questionValues(question, clock.localMs()),
     ])
     return rows.length === 1
   }

@@ -1,10 +1,12 @@
 import type { EndedTask, Task } from '../../domain/task.ts'
 import type { TaskName } from '../../domain/task-ends.ts'
+import type { Question } from '../../domain/task-question.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
 import { endedTaskOf, type TaskEndRow, type TaskRow, taskEndOf, taskOf } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
+import { questionValues } from './questions.ts'
 
 const GIVE_UP = {
   name: 'give-up-end',
@@ -39,7 +41,10 @@ const FIRST_END = `
 `
 const END = {
   name: 'end-task',
-  text: 'SELECT end_task_1(task, clock_1($2), $3, $4, $5, $6, $7) FROM task WHERE key = $1',
+  text: `
+    SELECT end_task_1(task, clock_1($2), $3, $4, $5, $6, $7), keep_question_1(key, clock_1($2) - $9, $8)
+    FROM task WHERE key = $1
+  `,
 }
 const SET_EVENT = { name: 'tell-end', text: 'UPDATE task SET event = $2 WHERE key = $1' }
 
@@ -52,7 +57,7 @@ async function endByEvent(
   eventUid: string,
 ): Promise<EndedTask> {
   const { status, word } = taskEndOf(row)
-  await query(END, [task.key, clock.givenMs(), status, escapeText(word), 'webhook', eventUid, null])
+  await query(END, [task.key, clock.givenMs(), status, escapeText(word), 'webhook', eventUid, null, null, 0])
   return endedTaskOf(task, status, 'webhook')
 }
 
@@ -80,8 +85,10 @@ export async function closeTask(
   task: TaskRow,
   status: 'cancelled' | 'failed',
   error: string | null,
+  question?: Question,
 ): Promise<WithEndedTask<Task>> {
-  await query(END, [task.key, clock.givenMs(), status, null, null, null, escapeTextOrNull(error)])
+  const kept = questionValues(question, clock.localMs())
+  await query(END, [task.key, clock.givenMs(), status, null, null, null, escapeTextOrNull(error), ...kept])
   const [row = task] = await query<TaskRow>(BY_KEY, [task.key])
   return { value: taskOf(row), ended: endedTaskOf(task, status, undefined) }
 }

@@ -10,6 +10,12 @@ export function questionJson(question: Question) {
   return { kind, by: asked_by, duration_ms, outcome, word: escapeTextOrNull(word), error: escapeTextOrNull(error) }
 }
 
+/** The question as a value of a statement, and how long ago it was asked. */
+export const questionValues = (question: Question | undefined, localMs: number): readonly [string | null, number] => [
+  question === undefined ? null : JSON.stringify(questionJson(question)),
+  Math.round(localMs - (question?.atMs ?? 0)),
+]
+
 const QUESTIONS = {
   name: 'questions',
   text: `

@@ -3,12 +3,14 @@ import { HoldfastError } from '../../domain/errors.ts'
 import type { NewTask, Task } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
+import { submittedQuestion } from '../shared/questions.ts'
 import { checkIdempotency, idTakenBy, leasedTaskOf, type TaskRow, taskOf } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections, Query } from './connections.ts'
 import { closeTask, endIfReported } from './end-task.ts'
 import { escapeText, escapeTextOrNull, isUuid } from './escape-text.ts'
 import type { Leases } from './own-leases.ts'
+import { questionValues } from './questions.ts'
 
 const BY_ID = 'SELECT * FROM task WHERE source = $1 AND id = $2'
 const BY_IDEMPOTENCY_KEY = 'SELECT * FROM task WHERE idempotency_key = $1'
@@ -34,7 +36,7 @@ const BEGIN = `
   WITH counted AS (INSERT INTO tally VALUES ('task:submitting', -1), ('task:pending', 1))
   UPDATE task SET id = $2, status = 'pending', request = NULL, lease = NULL, failures = 0, last_error = NULL,
     due_at = least(stale_at, expires_at)
-  WHERE key = $1 RETURNING *
+  WHERE key = $1 RETURNING *, keep_question_1(key, clock_1($3) - $5, $4)
 `
 
 /** The inserted row, and the time of the database. */
@@ -73,10 +75,14 @@ export function createTrackTask(connections: Connections, clock: DatabaseClock, 
           await query(LOCK_ID, [escapeText(unlocked.source), escapeText(submission.id)])
         const [row] = await query<TaskRow>(BY_LEASE, [uid, escapeText(lease)])
         if (row === undefined) return { value: undefined }
-        if ('refused' in submission) return closeTask(query, clock, row, 'failed', submission.refused)
+        const fail = (error: string) =>
+          closeTask(query, clock, row, 'failed', error, submittedQuestion(submission, error))
+        if ('refused' in submission) return fail(submission.refused)
         const [other] = await query<TaskRow>(BY_ID, [escapeText(row.source), escapeText(submission.id)])
-        if (other !== undefined) return closeTask(query, clock, row, 'failed', idTakenBy(other))
-        const [begun = row] = await query<TaskRow>(BEGIN, [row.key, escapeText(submission.id)])
+        if (other !== undefined) return fail(idTakenBy(other))
+        const kept = questionValues(submittedQuestion(submission, undefined), clock.localMs())
+        const id = escapeText(submission.id)
+        const [begun = row] = await query<TaskRow>(BEGIN, [row.key, id, clock.givenMs(), ...kept])
         return endIfReported(query, clock, begun, submission.id)
       }),
   }

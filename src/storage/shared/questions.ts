@@ -1,5 +1,5 @@
-import { type Asked, MAX_QUESTIONS, type Question } from '../../domain/task-question.ts'
-import type { TaskPostponement } from '../../domain/task-store.ts'
+import { MAX_QUESTIONS, type Question } from '../../domain/task-question.ts'
+import type { TaskPostponement, TaskSubmission } from '../../domain/task-store.ts'
 
 /** How both stores keep questions about tasks. */
 
@@ -51,9 +51,17 @@ export function postponedQuestion({ outcome }: TaskPostponement): Question | und
   if (outcome?.asked === undefined) return undefined
   const { asked, providerStatus, error } = outcome
   return {
-    ...(asked satisfies Asked),
+    ...asked,
     outcome: providerStatus === undefined ? 'unusable' : 'pending',
     ...(providerStatus !== undefined && { providerStatus }),
     ...(error !== undefined && { error }),
   }
 }
+
+/** The question by which a task was submitted. `fault`: why the task has failed; undefined: the provider has taken it. */
+export const submittedQuestion = ({ asked }: TaskSubmission, fault: string | undefined): Question | undefined =>
+  asked && {
+    ...asked,
+    outcome: fault === undefined ? 'pending' : 'ended',
+    ...(fault !== undefined && { error: fault }),
+  }

@@ -114,7 +114,7 @@ export class Committer {
       holderOf: identities.holderOf,
       ...index,
       forget: prepareForget(db, { dedupe: this.#dedupe, counts: this.#counts, damage, index }),
-      ...prepareTrackTask(db, this.#counts, endTask),
+      ...prepareTrackTask(db, this.#counts, endTask, damage),
       ...prepareClaimTasks(db, damage),
       cancelTask: prepareCancelTask(db, endTask),
       pruneTasks: preparePruneTasks(db, this.#counts, damage),

@@ -4,6 +4,7 @@ import { beginningTime } from '../../domain/clock.ts'
 import type { EndedTask, NewTask, Task } from '../../domain/task.ts'
 import type { TaskSubmission, Tracked } from '../../domain/task-store.ts'
 import type { WithEndedTask } from '../shared/ended-tasks.ts'
+import { submittedQuestion } from '../shared/questions.ts'
 import {
   checkIdempotency,
   idTakenBy,
@@ -15,17 +16,19 @@ import {
 } from '../shared/tasks.ts'
 import { prepareReadClock } from './clock.ts'
 import type { StateCounts } from './counts.ts'
+import type { Damage } from './damage.ts'
 import type { EndTask } from './end-task.ts'
+import { prepareKeepQuestion } from './questions.ts'
 
 const BY_KEY = 'SELECT * FROM task WHERE key = ?'
 const BY_ID = 'SELECT * FROM task WHERE source = ? AND id = ?'
 
 /** How tasks begin: tracked, or submitted. */
-export function prepareTrackTask(db: DatabaseSync, counts: StateCounts, endTask: EndTask) {
+export function prepareTrackTask(db: DatabaseSync, counts: StateCounts, endTask: EndTask, damage: Damage) {
   const endIfReported = prepareEndIfReported(db, endTask)
   return {
     track: prepareTrack(db, counts, endIfReported),
-    submitted: prepareSubmitted(db, counts, endTask, endIfReported),
+    submitted: prepareSubmitted(db, { counts, endTask, endIfReported, keepQuestion: prepareKeepQuestion(db, damage) }),
   }
 }
 
@@ -97,7 +100,14 @@ function prepareTrack(db: DatabaseSync, counts: StateCounts, endIfReported: EndI
   }
 }
 
-function prepareSubmitted(db: DatabaseSync, counts: StateCounts, endTask: EndTask, endIfReported: EndIfReported) {
+interface SubmittedParts {
+  readonly counts: StateCounts
+  readonly endTask: EndTask
+  readonly endIfReported: EndIfReported
+  readonly keepQuestion: ReturnType<typeof prepareKeepQuestion>
+}
+
+function prepareSubmitted(db: DatabaseSync, { counts, endTask, endIfReported, keepQuestion }: SubmittedParts) {
   const byKey = db.prepare(BY_KEY)
   const byId = db.prepare(BY_ID)
   const byLease = db.prepare("SELECT * FROM task WHERE uid = ? AND lease = ? AND status = 'submitting'")
@@ -113,6 +123,7 @@ function prepareSubmitted(db: DatabaseSync, counts: StateCounts, endTask: EndTas
     if (task === undefined) return { value: undefined }
     const { key, source } = task
     const close = (error: string): WithEndedTask<Task> => {
+      keepQuestion(key, submittedQuestion(submission, error))
       const ended = endTask.close(task, 'failed', error, nowMs)
       return { value: read(key), ended }
     }
@@ -120,6 +131,7 @@ function prepareSubmitted(db: DatabaseSync, counts: StateCounts, endTask: EndTas
     const other = find(byId, source, submission.id)
     if (other !== undefined) return close(idTakenBy(other))
     begin.run(submission.id, key)
+    keepQuestion(key, submittedQuestion(submission, undefined))
     counts.move('task:submitting', 'task:pending')
     const ended = endIfReported(key, source, submission.id, nowMs)
     return { value: read(key), ...(ended && { ended }) }

@@ -74,7 +74,7 @@ const markOf = ({ outcome }: Question): Moment['mark'] => (outcome === 'unusable
 function one(question: Question): Moment {
   const { atMs, durationMs, outcome } = question
   const took = `${outcome === 'unusable' ? 'after' : 'it answered in'} ${duration(durationMs)}`
-  const end = outcome === 'ended' ? ', which ended the task' : ''
+  const end = outcome === 'ended' && question.kind === 'poll' ? ', which ended the task' : ''
   return {
     id: idOf(question),
     atMs,
@@ -112,8 +112,14 @@ const wrong = ({ error }: Question): Html =>
 
 const askedBy = ({ by }: Question): string => (by === 'operator' ? ' · asked by an operator' : '')
 
+const SUBMITTED: Readonly<Record<Question['outcome'], string>> = {
+  pending: 'the provider took it',
+  ended: 'the task failed',
+  unusable: 'no usable answer',
+}
+
 function answerTo({ kind, by, outcome, providerStatus }: Question): Html {
-  if (kind === 'submission') return html`Submitted${own(by === 'caller' ? '' : ' again')}: no usable answer`
+  if (kind === 'submission') return html`Submitted${own(by === 'caller' ? '' : ' again')}: ${own(SUBMITTED[outcome])}`
   if (outcome === 'unusable') return html`Asked: no usable answer`
   return providerStatus === undefined
     ? html`The provider answered`
