@@ -5,9 +5,10 @@ import { EVENT_COLUMNS, type EventRow, eventSummaryOf } from '../shared/events.t
 import {
   type Condition,
   cutPage,
-  MAX_EVENTS_READ,
+  EVENTS_PER_STEP,
   type PageRows,
   type Position,
+  Steps,
   startOf,
 } from '../shared/list-pages.ts'
 import { isByArrival } from '../shared/outcomes.ts'
@@ -58,23 +59,32 @@ export function createSearchEvents(connections: Connections, scan: ScanEvents) {
   }
 
   async function byTime(filter: EventFilter, start: Position, limit: number): Promise<PageRows<EventRow>> {
-    const range = [...timeRange(filter), ...after(start)]
+    const range = timeRange(filter)
     const checked = checkedRowByRow(filter)
-    const end = isIndexed(filter) || checked.length === 0 ? undefined : await lowest(range)
-    const conditions = [...range, ...(end === undefined ? [] : notBelow(end)), ...checked]
-    const columns = `SELECT ${EVENT_COLUMNS} FROM event`
-    const rows = await select<EventRow>(connections, columns, conditions, `${NEWEST_FIRST} LIMIT ?`, [limit])
-    return { rows, end }
+    const read = (conditions: readonly Condition<Value>[]): Promise<EventRow[]> => {
+      const columns = `SELECT ${EVENT_COLUMNS} FROM event`
+      return select(connections, columns, [...range, ...conditions, ...checked], `${NEWEST_FIRST} LIMIT ?`, [limit])
+    }
+    if (isIndexed(filter) || checked.length === 0) return { rows: await read(after(start)), end: undefined }
+
+    const steps = new Steps()
+    const rows: EventRow[] = []
+    for (let from = start; ; ) {
+      const end = await lastOfStep([...range, ...after(from)])
+      rows.push(...(await read([...after(from), ...(end === undefined ? [] : notBelow(end))])))
+      if (end === undefined || rows.length >= limit || steps.areOver()) return { rows, end }
+      from = end
+    }
   }
 
-  /** The last event that may be read; undefined if all may. */
-  async function lowest(range: readonly Condition<Value>[]): Promise<Position | undefined> {
+  /** The last event of a step; undefined if it has all that are left. */
+  async function lastOfStep(range: readonly Condition<Value>[]): Promise<Position | undefined> {
     const [row] = await select<EventRow>(
       connections,
       'SELECT received_at, key FROM event',
       range,
       `${NEWEST_FIRST} LIMIT 1 OFFSET ?`,
-      [MAX_EVENTS_READ - 1],
+      [EVENTS_PER_STEP - 1],
     )
     return row && positionOf('events', row)
   }

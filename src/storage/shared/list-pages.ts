@@ -8,6 +8,9 @@ import type { PageRequest } from '../../domain/page.ts'
  * How many rows are read for one page at most, if no index answers the filter. The page may then be short, but it has a cursor.
  */
 export const MAX_EVENTS_READ = 100_000
+/** The time after which such a page of events ends too, looked at whenever so many have been read: they may take long on a busy machine. */
+const EVENTS_READ_MS = 120
+export const EVENTS_PER_STEP = 10_000
 export const MAX_DELIVERIES_READ = 50_000
 export const MAX_TASKS_READ = 50_000
 /** How many events of one type are read at most to find the last one that came by webhook. */
@@ -92,3 +95,15 @@ export const likeContaining = (text: string): string => `%${escapeLike(text)}%`
 
 /** A LIKE pattern for a pattern of event types, in which `*` matches anything. */
 export const likeMatching = (pattern: string): string => escapeLike(pattern).replace(/\*+/g, '%')
+
+/** Says when a page of events ends that is read step by step. */
+export class Steps {
+  readonly #endsAtMs = performance.now() + EVENTS_READ_MS
+  #read = 0
+
+  /** Called after each step. */
+  areOver(): boolean {
+    this.#read += EVENTS_PER_STEP
+    return this.#read >= MAX_EVENTS_READ || performance.now() >= this.#endsAtMs
+  }
+}

@@ -4,7 +4,7 @@ import { checkEventFilter, type EventFilter } from '../../domain/event-filter.ts
 import type { PageRequest, SearchPage } from '../../domain/page.ts'
 import { compilePatterns } from '../../pipeline/type-routes.ts'
 import { EVENT_COLUMNS, type EventRow, eventSummaryOf, STORED_COLUMNS } from '../shared/events.ts'
-import { cutPage, MAX_EVENTS_READ, type PageRows, type Position, startOf } from '../shared/list-pages.ts'
+import { cutPage, EVENTS_PER_STEP, type PageRows, type Position, Steps, startOf } from '../shared/list-pages.ts'
 import { isByArrival } from '../shared/outcomes.ts'
 import type { MatchPlan } from '../shared/payload-plan.ts'
 import { INDEXED_MS, isScan, type ScannedRows, scannedUntil } from '../shared/scan.ts'
@@ -75,22 +75,29 @@ function prepareByTime(db: DatabaseSync, statements: StatementCache) {
     const chosen = filter.task === undefined ? kinds(filter) : undefined
     const checked = [...checkedRowByRow(filter), ...(chosen === undefined ? kindConditions(filter) : [])]
     const range = timeRange(filter)
-    const end = checked.length > 0 && filter.task === undefined ? lowest(start, range) : undefined
-    const conditions = [...range, ...after(start), ...(end === undefined ? [] : notBelow(end)), ...checked]
+    const read = (conditions: readonly SqlCondition[]): Position[] =>
+      (chosen ?? [undefined])
+        .flatMap((kind) => {
+          const ofKind: SqlCondition[] =
+            kind === undefined
+              ? []
+              : [
+                  ['source = ?', kind.source],
+                  ['type = ?', kind.type],
+                ]
+          return select([...ofKind, ...range, ...conditions, ...checked], limit)
+        })
+        .sort((a, b) => b.atMs - a.atMs || b.key - a.key)
+    if (checked.length === 0 || filter.task !== undefined) return { rows: read(after(start)), end: undefined }
 
-    const found = (chosen ?? [undefined])
-      .flatMap((kind) => {
-        const ofKind: SqlCondition[] =
-          kind === undefined
-            ? []
-            : [
-                ['source = ?', kind.source],
-                ['type = ?', kind.type],
-              ]
-        return select([...ofKind, ...conditions], limit)
-      })
-      .sort((a, b) => b.atMs - a.atMs || b.key - a.key)
-    return { rows: found, end }
+    const steps = new Steps()
+    const rows: Position[] = []
+    for (let from = start; ; ) {
+      const end = lastOfStep(from, range)
+      rows.push(...read([...after(from), ...(end === undefined ? [] : notBelow(end))]))
+      if (end === undefined || rows.length >= limit || steps.areOver()) return { rows, end }
+      from = end
+    }
   }
 
   function select(conditions: readonly SqlCondition[], limit: number): Position[] {
@@ -99,13 +106,13 @@ function prepareByTime(db: DatabaseSync, statements: StatementCache) {
       .map((row) => ({ atMs: Number(row.received_at), key: Number(row.key) }))
   }
 
-  /** The last event that may be read; undefined if all may. */
-  function lowest(start: Position, range: readonly SqlCondition[]): Position | undefined {
+  /** The last event of a step; undefined if it has all that are left. */
+  function lastOfStep(start: Position, range: readonly SqlCondition[]): Position | undefined {
     const [row] = statements.all(
       'SELECT received_at, key FROM event',
       [...range, ...after(start)],
       'ORDER BY received_at DESC, key DESC LIMIT 1 OFFSET ?',
-      [MAX_EVENTS_READ - 1],
+      [EVENTS_PER_STEP - 1],
     )
     return row && { atMs: Number(row.received_at), key: Number(row.key) }
   }
