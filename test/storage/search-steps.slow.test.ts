@@ -1,21 +1,24 @@
 import { expect, test } from 'vitest'
 import type { NewEvent } from '../../src/domain/event.ts'
-import { EVENTS_PER_STEP } from '../../src/storage/shared/list-pages.ts'
+import type { ReplayFilter } from '../../src/domain/replay-jobs.ts'
+import { MAX_RANGE_READ } from '../../src/storage/shared/outcomes.ts'
 import { allPages, newEvent, START_MS } from '../contract/store-samples.ts'
 import { openReplica } from '../support/postgres/replica.ts'
 import { ownSchema } from '../support/postgres/schema.ts'
 import { openEmptyStore } from '../support/sqlite/store.ts'
 
-/** More than two steps have. */
-const EVENTS = 2.5 * EVENTS_PER_STEP
+/** Many steps, and more than twice as many as are looked at one by one for the keys of a range of time. */
+const EVENTS = 2 * MAX_RANGE_READ + 10_000
 const RARE_EVERY = 4_000
 const WRITERS = 512
+
+const timeOf = (n: number): number => START_MS + Math.floor(n / 2)
 
 /** Some are rare, and always two have the same time of receipt. */
 const numbered = (n: number): NewEvent =>
   newEvent({
     id: `id-${n}`,
-    receivedAtMs: START_MS + Math.floor(n / 2),
+    receivedAtMs: timeOf(n),
     handlers: [],
     ...(n % RARE_EVERY === 0 && { status: 'quarantined' as const, reasons: ['rare'] }),
   })
@@ -47,6 +50,20 @@ test.each(STORES)(
     expect(new Set(ofType.map(({ id }) => id)).size).toBe(11)
     expect(ofType).toHaveLength(11)
     expect((await store.events({ origin: 'poll' }, { limit: 5 })).items).toEqual([])
+
+    const keysOf = async (filter: ReplayFilter): Promise<number> => {
+      const { after, last } = await store.replayJobs.range(filter)
+      return last - after
+    }
+    const all = await keysOf({})
+    expect(all).toBeGreaterThanOrEqual(EVENTS)
+    // Nearly all, the newest few, more than half, and none. Events that are stored at once may have their keys in another order.
+    expect(await keysOf({ untilMs: timeOf(EVENTS - 10) })).toBe(all)
+    expect(await keysOf({ sinceMs: timeOf(EVENTS - 10) })).toBeLessThan(10 + 2 * WRITERS)
+    const half = await keysOf({ sinceMs: timeOf(EVENTS / 2 - 2_000), untilMs: timeOf(EVENTS) })
+    expect(half).toBeGreaterThanOrEqual(EVENTS / 2 + 2_000)
+    expect(half).toBeLessThan(EVENTS / 2 + 2_000 + 2 * WRITERS)
+    expect(await keysOf({ sinceMs: timeOf(2 * EVENTS) })).toBe(0)
     await store.close()
   },
 )

@@ -3,7 +3,7 @@ import { createPayloadTest, type PayloadTest } from '../../domain/payload-search
 import type { KeyRange, MatchedEvents, ReplayFilter } from '../../domain/replay-jobs.ts'
 import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { type Condition, optional } from '../shared/list-pages.ts'
-import { drivenIn } from '../shared/outcomes.ts'
+import { drivenIn, MAX_RANGE_READ } from '../shared/outcomes.ts'
 import {
   driverOf,
   isReplayable,
@@ -11,6 +11,7 @@ import {
   MAX_PAYLOAD_BYTES,
   MAX_PAYLOADS_READ,
   NO_KEYS,
+  outsideOf,
   PAYLOADS_MS,
   type ReplayDriver,
 } from '../shared/replays.ts'
@@ -19,7 +20,7 @@ import { escapeText } from './escape-text.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
 
 type MatchRow = Row & { readonly key: number; readonly uid: string; readonly size: number }
-type RangeRow = Row & { readonly first: number | null; readonly last: number }
+type RangeRow = Row & { readonly first: number | null; readonly last: number; readonly n: number }
 type PayloadRow = Row & { readonly key: number; readonly headers: string; readonly bytes: Buffer }
 
 const PAYLOADS = {
@@ -28,6 +29,46 @@ const PAYLOADS = {
     SELECT event.key, b.headers, b.bytes FROM event
     JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key WHERE event.key = ANY ($1::bigint[])
   `,
+}
+
+const BOUNDS = 'SELECT min(key) AS first, max(key) AS last, count(*) AS n FROM (SELECT key FROM event'
+// By the index of times: otherwise the server may look for the first key from the oldest event on.
+const BY_TIME = 'ORDER BY received_at, key LIMIT ?::bigint) AS ranged'
+
+const rangeIn = (row: RangeRow | undefined): KeyRange =>
+  row === undefined || row.first === null ? NO_KEYS : { after: row.first - 1, last: row.last }
+
+/** Finds the keys between which the events of a filter are. */
+function createReplayRange(connections: Connections) {
+  async function wholeRange(): Promise<KeyRange> {
+    const [row] = await select<RangeRow>(
+      connections,
+      'SELECT min(key) AS first, max(key) AS last FROM event',
+      [],
+      '',
+      [],
+    )
+    return rangeIn(row)
+  }
+
+  /** The keys of the events in a range of time, and how many these are: at most `limit` of them are looked at (null: all). */
+  async function boundsOf(
+    within: readonly Condition<Value>[],
+    limit: number | null,
+  ): Promise<{ readonly range: KeyRange; readonly n: number }> {
+    const [row] = await select<RangeRow>(connections, BOUNDS, within, BY_TIME, [limit])
+    return { range: rangeIn(row), n: Number(row?.n) }
+  }
+
+  return async (filter: ReplayFilter): Promise<KeyRange> => {
+    checkEventFilter(filter)
+    const within = timeRange(filter)
+    if (within.length === 0) return wholeRange()
+    const few = await boundsOf(within, MAX_RANGE_READ + 1)
+    if (few.n <= MAX_RANGE_READ) return few.range
+    const outside = await Promise.all(outsideOf(filter).map((times) => boundsOf(timeRange(times), MAX_RANGE_READ)))
+    return outside.every(({ n }) => n < MAX_RANGE_READ) ? wholeRange() : (await boundsOf(within, null)).range
+  }
 }
 
 /** Finds the events of a replay job in order of key. */
@@ -62,15 +103,7 @@ export function createReplayMatches(connections: Connections) {
   }
 
   return {
-    async range(filter: ReplayFilter): Promise<KeyRange> {
-      checkEventFilter(filter)
-      const within = timeRange(filter)
-      // By the index of times: otherwise the server looks for the first key from the oldest event on.
-      const [from, end] = within.length === 0 ? ['event', ''] : ['(SELECT key FROM event', 'OFFSET 0) AS ranged']
-      const columns = 'SELECT min(key) AS first, max(key) AS last'
-      const [row] = await select<RangeRow>(connections, `${columns} FROM ${from}`, within, end, [])
-      return row === undefined || row.first === null ? NO_KEYS : { after: row.first - 1, last: row.last }
-    },
+    range: createReplayRange(connections),
 
     async matches(filter: ReplayFilter, range: KeyRange, limit: number): Promise<MatchedEvents> {
       const driver = driverOf(filter)

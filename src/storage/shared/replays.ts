@@ -176,6 +176,12 @@ export const isGone = (error: unknown): boolean => isHoldfastError(error, 'event
 /** An empty range: nothing matches. */
 export const NO_KEYS: KeyRange = { after: 0, last: 0 }
 
+/** The times before and after a filter's range. If they have few events, the range of all keys does for it, and is known at once. */
+export const outsideOf = ({ sinceMs, untilMs }: ReplayFilter): readonly Pick<ReplayFilter, 'sinceMs' | 'untilMs'>[] => [
+  ...(sinceMs === undefined ? [] : [{ untilMs: sinceMs }]),
+  ...(untilMs === undefined ? [] : [{ sinceMs: untilMs }]),
+]
+
 /** Deliveries that lead to the events of a filter, and an index that has only these. */
 export interface ReplayDriver {
   readonly index: string

@@ -4,7 +4,7 @@ import { createPayloadTest, type PayloadTest } from '../../domain/payload-search
 import type { KeyRange, MatchedEvents, ReplayFilter } from '../../domain/replay-jobs.ts'
 import { eventKeyOf, firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { optional } from '../shared/list-pages.ts'
-import { drivenIn } from '../shared/outcomes.ts'
+import { drivenIn, MAX_RANGE_READ } from '../shared/outcomes.ts'
 import {
   type ReplayDriver as Driver,
   driverOf,
@@ -12,11 +12,12 @@ import {
   MAX_MATCHES_READ,
   MAX_PAYLOADS_READ,
   NO_KEYS,
+  outsideOf,
   PAYLOADS_MS,
 } from '../shared/replays.ts'
 import { unlessDamaged } from './errors.ts'
 import { eventConditions, timeRange } from './event-conditions.ts'
-import { type SqlCondition, StatementCache } from './statement-cache.ts'
+import { type Row, type SqlCondition, StatementCache } from './statement-cache.ts'
 
 const DELIVERIES_OF_EVENT = 'r.key BETWEEN event.key * 1024 AND event.key * 1024 + 1023'
 
@@ -47,16 +48,7 @@ export function prepareReplayMatches(db: DatabaseSync) {
   }
 
   return {
-    replayRange(filter: ReplayFilter): KeyRange {
-      checkEventFilter(filter)
-      const within = timeRange(filter)
-      // Each of the two alone is a look at one end of the table; together they would read it whole.
-      const range = within.length === 0 ? ENDS : 'SELECT min(key) AS first, max(key) AS last FROM event'
-      const [row] = statements.all(range, within, '', [])
-      return row === undefined || row.first === null
-        ? NO_KEYS
-        : { after: Number(row.first) - 1, last: Number(row.last) }
-    },
+    replayRange: prepareReplayRange(statements),
 
     replayMatches(filter: ReplayFilter, range: KeyRange, limit: number): MatchedEvents {
       const driver = driverOf(filter)
@@ -84,9 +76,41 @@ export function prepareReplayMatches(db: DatabaseSync) {
   }
 }
 
+/** Finds the keys between which the events of a filter are. */
+function prepareReplayRange(statements: StatementCache) {
+  function wholeRange(): KeyRange {
+    const [row] = statements.all(ENDS, [], '', [])
+    return rangeIn(row)
+  }
+
+  /** The keys of the events in a range of time, and how many these are: at most `limit` of them are looked at. */
+  function boundsOf(within: readonly SqlCondition[], limit: number): { readonly range: KeyRange; readonly n: number } {
+    const [row] = statements.all(BOUNDS, within, 'LIMIT ?)', [limit])
+    return { range: rangeIn(row), n: Number(row?.n) }
+  }
+
+  return (filter: ReplayFilter): KeyRange => {
+    checkEventFilter(filter)
+    const within = timeRange(filter)
+    if (within.length === 0) return wholeRange()
+    const few = boundsOf(within, MAX_RANGE_READ + 1)
+    if (few.n <= MAX_RANGE_READ) return few.range
+    const outside = outsideOf(filter).map((times) => boundsOf(timeRange(times), MAX_RANGE_READ).n)
+    return outside.every((n) => n < MAX_RANGE_READ) ? wholeRange() : boundsOf(within, ALL).range
+  }
+}
+
+// Each of the two alone is a look at one end of the table; together they would read it whole.
 const ENDS = 'SELECT (SELECT min(key) FROM event) AS first, (SELECT max(key) FROM event) AS last'
+const BOUNDS = `SELECT min(key) AS first, max(key) AS last, count(*) AS n
+  FROM (SELECT key FROM event INDEXED BY event_by_time`
+/** No limit. */
+const ALL = -1
 const NTH_KEY = 'ORDER BY key LIMIT 1 OFFSET ?'
 const drivenBy = (index: string): string => `delivery AS d INDEXED BY ${index}`
+
+const rangeIn = (row: Row | undefined): KeyRange =>
+  row === undefined || row.first === null ? NO_KEYS : { after: Number(row.first) - 1, last: Number(row.last) }
 
 function deliveryConditions({ handler, delivery, cause }: ReplayFilter): readonly SqlCondition[] {
   if (handler === undefined && delivery === undefined && cause === undefined) return []
