@@ -69,7 +69,8 @@ const isSame = (one: Question, other: Question): boolean =>
   one.error === other.error
 
 const idOf = ({ atMs }: Question): string => `q-${Math.round(atMs)}`
-const markOf = ({ outcome }: Question): Moment['mark'] => (outcome === 'unusable' ? 'failing' : 'asked')
+const markOf = ({ kind, outcome }: Question): Moment['mark'] =>
+  outcome === 'unusable' || (outcome === 'ended' && kind === 'submission') ? 'failing' : 'asked'
 
 function one(question: Question): Moment {
   const { atMs, durationMs, outcome } = question

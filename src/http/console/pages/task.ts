@@ -6,7 +6,7 @@ import { between, type Html, html, NOTHING, own, when } from '../html/html.ts'
 import { csrfField } from '../html/layout.ts'
 import { state } from '../html/marks.ts'
 import { show } from '../html/show.ts'
-import { duration } from '../html/words.ts'
+import { duration, whole } from '../html/words.ts'
 import type { ConsolePorts } from '../ports.ts'
 import { within } from '../recent.ts'
 import type { ConsoleRoutes, Visit } from '../routes.ts'
@@ -65,7 +65,7 @@ function pageOf(seen: SeenTask, visit: Visit): Html {
   return html`<div><p class="crumb"><a href="/console/tasks">Tasks</a></p><div class="head"><div class="bar"><h1 class="mono">${show(id ?? uid, 128)}</h1>${stateOf(task)}${isOpen ? html`${live('Live')}${isAsking(task, nowMs)}` : NOTHING}</div>${when(isOpen && mayChange, () => html`<div class="bar">${form('poll', 'Ask now', ' go')}${form('cancel', 'Cancel the task')}</div>`)}</div>
 <p class="says">${verdict(task, nowMs)}</p></div>
 <div class="story"><section class="card" aria-labelledby="story"><div class="title"><h2 id="story">What happened</h2></div>${taskTimeline(seen, nowMs)}</section>
-<div class="stack"><dl class="card pad kv"><dt>Source</dt><dd><a href="/console/sources/${own(encodeURIComponent(source))}">${show(source, 60)}</a></dd><dt>Provider says</dt><dd>${task.providerStatus === null ? html`–` : show(task.providerStatus, 120)}</dd><dt>Asked</dt><dd>${own(task.polls === 0 ? 'not yet' : times(task.polls))}</dd>${task.lastError === null ? NOTHING : html`<dt>Last error</dt><dd class="warn">${show(task.lastError, 600)}</dd>`}<dt>Uid</dt><dd class="mono">${own(uid)}</dd></dl>
+<div class="stack"><dl class="card pad kv"><dt>Source</dt><dd><a href="/console/sources/${own(encodeURIComponent(source))}">${show(source, 60)}</a></dd><dt>Provider says</dt><dd>${task.providerStatus === null ? html`–` : show(task.providerStatus, 120)}</dd><dt>Polls</dt><dd>${own(whole(task.polls))}</dd>${task.lastError === null ? NOTHING : html`<dt>Last error</dt><dd class="warn">${show(task.lastError, 600)}</dd>`}<dt>Uid</dt><dd class="mono">${own(uid)}</dd></dl>
 ${metadata === null ? NOTHING : html`<section class="card" aria-labelledby="metadata"><div class="title"><h2 id="metadata">Metadata</h2></div><pre class="trace raw" tabindex="0" role="region" aria-label="Metadata as JSON">${linesOf(JSON.stringify(metadata, null, 2))}</pre></section>`}</div></div>`
 }
 
