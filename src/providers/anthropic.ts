@@ -50,8 +50,8 @@ const tasks: TaskApi = {
 export default defineProvider({
   name: 'anthropic',
   setup: [
-    "In the Console's settings, add a webhook with the URL above and the events to send.",
-    'Put the signing secret that it shows (whsec_…) into SOURCE_<NAME>_SECRET and reload.',
+    'In the Claude Console, under Manage → Webhooks, create an endpoint with the URL above and the events to send.',
+    'Put the signing secret that it shows once (whsec_…) into SOURCE_<NAME>_SECRET and reload.',
   ],
   missed:
     'Anthropic sends them again by itself, at least once. After about 20 failures it switches the webhook off: then switch it on again there.',
