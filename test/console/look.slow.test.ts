@@ -22,9 +22,10 @@ const LOOKS = [
 const open = shareBrowser()
 
 let opsUrl = ''
+let stories: readonly string[] = []
 const ends: (() => Promise<void>)[] = []
 beforeAll(async () => {
-  ;({ opsUrl } = await startNight({ onEnd: (end) => ends.push(end) }))
+  ;({ opsUrl, stories } = await startNight({ onEnd: (end) => ends.push(end) }))
 })
 afterAll(async () => {
   for (const end of ends.toReversed()) await end()
@@ -35,6 +36,7 @@ test.each(LOOKS)('every page is accessible, and fits the width: $name', async ({
   await signIn(page, opsUrl)
   const faults: string[] = []
   const paths = await findPages(page, opsUrl, {
+    also: stories,
     onPage: async (path) => {
       faults.push(...(await faultsOf(page)).map((fault) => `${path}: ${fault}`))
       await keepPicture(page, path, name)
@@ -61,7 +63,7 @@ async function keepPicture(page: Page, path: string, look: string): Promise<void
   mkdirSync(SCREENSHOTS, { recursive: true })
   const name = path
     .replace('/console', '')
-    .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/g, 'id')
+    .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{9}/g, 'id-')
     .replaceAll(/[^\w.-]+/g, '-')
     .slice(0, 80)
   await page.screenshot({ path: join(SCREENSHOTS, `${name === '' ? '-overview' : name}-${look}.png`), fullPage: true })

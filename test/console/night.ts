@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { newUid } from '../../src/domain/names.ts'
@@ -31,18 +33,25 @@ const SETTINGS = {
   PUBLIC_URL: 'https://hooks.example.com',
 }
 
+/** What a page of the console may tell of an event, each told of one of these. */
+interface Night extends Scene {
+  /** Pages of events: forwarded, sent twice and with another in conflict; that one; made by a poll. */
+  readonly stories: readonly string[]
+}
+
 /**
  * A service at three in the morning: a day of traffic behind it, a source that has gone silent, one whose webhooks are refused, a
- * handler that cannot reach its database, one that is paused, and tasks that wait.
+ * handler that cannot reach its database, one that is paused, one that forwards, and tasks that wait.
  */
 export async function startNight({
   directory = memoryDirectory(),
   onEnd = onTestFinished,
   ...options
-}: LocalOptions = {}): Promise<Scene> {
+}: LocalOptions = {}): Promise<Night> {
   await seedDay(`file:${join(directory, 'holdfast.db')}`)
   const provider = await startFakeProvider()
   onEnd(() => provider.close())
+  process.env.SCENE_WAREHOUSE = await startWarehouse(onEnd) // the handler processes inherit it
   const scene = await startScene(
     { ...SETTINGS, SOURCE_AI_API_URL: provider.url },
     { directory, onEnd, tuning: { monitorMs: 100 }, ...options },
@@ -60,7 +69,8 @@ export async function startNight({
   await scene.post('/v1/handlers/crm-sync/pause', { reason: 'CRM maintenance until 06:00' })
   for (let number = 14; number < 40; number++) await scene.send('report.due', { report: number })
   await Promise.all(Array.from({ length: 60 }, async () => fetch(`${scene.publicUrl}/v1/webhooks/stripe`, refused())))
-  await waitForTasks(scene, provider)
+  const ended = await waitForTasks(scene, provider)
+  const stories = [...(await shipTwice(scene)), ended].map((uid) => `/console/events/${uid}`)
   // A replay that came too early: all die again.
   const { body } = await scene.post('/v1/replays', { filter: { outcome: 'dead', handler: 'orders' }, per_second: 50 })
   const { id } = body as { id: string }
@@ -74,11 +84,34 @@ export async function startNight({
     ({ problems }: { problems: readonly { problem: string }[] }) =>
       expected.every((name) => problems.some(({ problem }) => problem === name)),
   )
-  return scene
+  return { ...scene, stories }
 }
 
-/** One that has ended by a poll, one that has been polled and is not done, and two whose webhooks may still come. */
-async function waitForTasks(scene: Scene, provider: FakeProvider): Promise<void> {
+/** Takes every shipment, and says so. Resolves with its URL. */
+async function startWarehouse(onEnd: NonNullable<LocalOptions['onEnd']>): Promise<string> {
+  const server = createServer((_, response) => {
+    response.writeHead(202, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ status: 'queued', dock: 7, note: '<b>before noon</b>' }))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onEnd(async () => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/shipments`
+}
+
+/** Sends a shipment twice, and then another one under its id. Resolves with the uids of the first and of the one in conflict. */
+async function shipTwice(scene: Scene): Promise<readonly string[]> {
+  const [id, timestamp] = ['msg_shipment', new Date().toISOString()]
+  const ship = (parcels: number) => scene.send('shipment.booked', { parcels, to: 'Turku' }, id, timestamp)
+  const first = await ship(2)
+  await ship(2)
+  return [first, await ship(3)]
+}
+
+/** One that has ended by a poll, one that has been polled and is not done, and two whose webhooks may still come. Resolves with the uid of the event that ended one. */
+async function waitForTasks(scene: Scene, provider: FakeProvider): Promise<string> {
   const track = async (taskId: string, maxWaitMs: number) =>
     scene.post('/v1/tasks', { source: 'ai', task_id: taskId, max_wait_ms: maxWaitMs })
   for (const taskId of ['task_harbour', 'task_storm', 'task_lighthouse', 'task_anchor']) provider.create(taskId)
@@ -86,7 +119,7 @@ async function waitForTasks(scene: Scene, provider: FakeProvider): Promise<void>
   for (const taskId of ['task_harbour', 'task_storm']) await track(taskId, 3_600_000)
   await track('task_lighthouse', 0)
   await track('task_anchor', 0)
-  await eventually(
+  const { event_uid: ended } = await eventually(
     () => scene.api('/v1/tasks/ai/task_lighthouse'),
     ({ status }) => status === 'completed',
   )
@@ -94,6 +127,7 @@ async function waitForTasks(scene: Scene, provider: FakeProvider): Promise<void>
     async () => provider.seen.polls.get('task_anchor') ?? 0,
     (polls) => polls > 0,
   )
+  return ended
 }
 
 const invoice = (number: number) => ({

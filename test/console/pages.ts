@@ -4,6 +4,8 @@ import { expect } from 'vitest'
 interface Finding {
   /** Pages that differ in a name only: at most so many of them. */
   readonly perKind?: number
+  /** Pages that are opened whatever their kind. */
+  readonly also?: readonly string[]
   /** Called while the page is open. */
   readonly onPage?: (path: string) => Promise<void>
   /** Whether a page may answer with this status; only 200 unless given. */
@@ -14,15 +16,15 @@ interface Finding {
 export async function findPages(
   page: Page,
   opsUrl: string,
-  { perKind = 1, onPage, isFine = (status) => status === 200 }: Finding = {},
+  { perKind = 1, also = [], onPage, isFine = (status) => status === 200 }: Finding = {},
 ): Promise<readonly string[]> {
-  const waiting = ['/console', '/console/sign-in', '/console/preferences']
+  const waiting = [...also, '/console', '/console/sign-in', '/console/preferences']
   const seen = new Map<string, number>()
   const found: string[] = []
   for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
     const kind = kindOf(path)
     const count = seen.get(kind) ?? 0
-    if (count >= perKind || found.includes(path)) continue
+    if ((count >= perKind && !also.includes(path)) || found.includes(path)) continue
     seen.set(kind, count + 1)
     const answer = await page.goto(`${opsUrl}${path}`)
     const status = answer?.status() ?? 0

@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Router } from 'holdfast'
+import { forward, type Router } from 'holdfast'
 
 /** While this file is there, `billing` cannot reach its database. */
 const isBroken = (): boolean => existsSync(process.env.SCENE_BROKEN ?? 'broken')
 
-/** Handlers of a small shop: one that always works, one whose database may be away, one that fails and recovers, and one that is slow. */
+/**
+ * Handlers of a small shop: one that always works, one whose database may be away, one that fails and recovers, one that is slow, and, if
+ * there is a warehouse, one that forwards to it.
+ */
 export default (router: Router): void => {
   router.on('*', { name: 'ledger' }, (event, { log }) => log.info({ type: event.type }, 'entered'))
   router.on(
@@ -26,4 +29,6 @@ export default (router: Router): void => {
   router.on('report.*', { name: 'crm-sync' }, async () => {
     await sleep(50)
   })
+  const url = process.env.SCENE_WAREHOUSE
+  if (url !== undefined) router.on('shipment.*', { name: 'warehouse' }, forward({ url, allowPrivate: true }))
 }
