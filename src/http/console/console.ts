@@ -64,7 +64,7 @@ export function createConsole(given: ConsoleOptions): Console {
       registerAuditPage(routes, options)
       registerConfiguration(routes, options)
       routes.others()
-      warmUp(app, access)
+      warmUp(app)
     },
   }
 }

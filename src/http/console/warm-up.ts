@@ -1,40 +1,123 @@
-import type { OpsAccess } from '../ops/access.ts'
+import { HOUR_MS } from '../../domain/clock.ts'
+import type { StatNumbers } from '../../domain/stats.ts'
+import type { ServiceStatus } from '../../domain/status.ts'
 import type { OpsApp } from '../ops/ops-app.ts'
 import { ROOT } from './headers.ts'
+import { type Frame, page } from './html/layout.ts'
+import type { SeenHandler } from './pages/handler-state.ts'
+import { overview } from './pages/overview.ts'
 
 /** From the moment at which the process listens: what waited for it has the main thread for itself. */
-const AFTER_MS = 1_000
-/** They have most of the code of all pages. The list stands here without the counts of its page, which may read many events. */
-const PATHS = [ROOT, `${ROOT}/part/events`]
+const AFTER_MS = 500
 
 /**
- * Makes the first pages once for nobody, soon after the process has begun to listen: code that runs for the first time takes several
- * times as long as later.
+ * Has the code of the pages run once for nobody, soon after the process has begun to listen: what runs for the first time takes several
+ * times as long as later. Nothing is read for it, so that no page and no program gets an answer that is older than they expect.
  */
-export function warmUp(app: OpsApp, access: () => OpsAccess): void {
+export function warmUp(app: OpsApp): void {
   let timer: NodeJS.Timeout | undefined
-  let making: Promise<void> | undefined
-  const begin = (): void => {
-    making = makePages(app, access())
-  }
+  let running: Promise<void> | undefined
   app.addHook('onListen', async () => {
-    timer = setTimeout(begin, AFTER_MS).unref()
+    timer = setTimeout(() => {
+      running = run(app)
+    }, AFTER_MS).unref()
   })
-  // The store closes after the listener.
   app.addHook('preClose', async () => {
     clearTimeout(timer)
-    await making
+    await running
   })
 }
 
-async function makePages(app: OpsApp, { tokens, readTokens }: OpsAccess): Promise<void> {
-  const [token] = [...readTokens, ...tokens]
-  const headers = { host: 'localhost', ...(token !== undefined && { authorization: `Bearer ${token}` }) }
-  for (const url of PATHS) {
-    try {
-      await app.inject({ url, headers })
-    } catch {
-      return // The listener closes.
-    }
+async function run(app: OpsApp): Promise<void> {
+  try {
+    // The road of every request, to a file that is open to all.
+    await app.inject({ url: `${ROOT}/assets/0/icon.svg`, headers: { host: 'localhost' } })
+    samplePage(Date.now())
+  } catch {
+    // The listener closes.
   }
+}
+
+const HOURS = 24
+const TIMES = { count: 1_000, meanMs: 2, p50Ms: 1.2, p99Ms: 1_234 }
+const NUMBERS: StatNumbers = {
+  received: 1_234,
+  duplicates: 1,
+  refused: new Map(),
+  handled: 1_000,
+  failed: 10,
+  dead: 1,
+  recovered: 0,
+  quarantined: 0,
+  expired: 0,
+  ack: TIMES,
+  handler: TIMES,
+  queue: TIMES,
+}
+const HANDLER: SeenHandler = {
+  name: 'sample',
+  handler: undefined,
+  isRunning: false,
+  pause: undefined,
+  causes: [],
+  waiting: undefined,
+  failing: undefined,
+  day: {
+    handled: 1_000,
+    failed: 10,
+    times: TIMES,
+    queue: TIMES,
+    handledHourly: Array.from({ length: HOURS }, (_, hour) => hour),
+    failedHourly: Array.from({ length: HOURS }, (_, hour) => hour % 2),
+  },
+  isCounted: true,
+}
+const FRAME: Frame = {
+  isOpen: true,
+  badges: { dead: { text: '1', tone: 'bad' } },
+  version: '',
+  about: '2 replicas',
+  right: 'OPS_TOKEN',
+  theme: 'system',
+  times: 'utc',
+  keys: true,
+  faults: ['sample'],
+  csrf: '',
+  path: ROOT,
+}
+
+const statusAt = (nowMs: number): ServiceStatus => ({
+  atMs: nowMs,
+  startedAtMs: nowMs,
+  role: 'all',
+  problems: [
+    { problem: 'handler_missing', severity: 'warning', summary: 'sample', count: 1, sinceMs: nowMs, handler: 'sample' },
+  ],
+  store: { kind: 'sqlite', faults: [], bytes: 1_000_000, freeBytes: 1_000_000 },
+  counts: undefined,
+  recent: undefined,
+  lastEventAtMs: nowMs,
+  sources: 0,
+  handlers: 1,
+  workers: undefined,
+})
+
+/** An overview of a service that there is not. */
+export function samplePage(nowMs: number): string {
+  const firstMs = nowMs - (nowMs % HOUR_MS) - (HOURS - 1) * HOUR_MS
+  const points = Array.from({ length: HOURS }, (_, hour) => ({
+    ...NUMBERS,
+    received: 1_000 + hour,
+    atMs: firstMs + hour * HOUR_MS,
+  }))
+  const content = overview({
+    range: '24h',
+    nowMs,
+    status: statusAt(nowMs),
+    stats: { sinceMs: firstMs, untilMs: firstMs + HOURS * HOUR_MS, stepSeconds: 3_600, total: NUMBERS, points },
+    sources: [],
+    handlers: [HANDLER],
+    replicas: undefined,
+  })
+  return page(FRAME, { section: 'overview', title: 'Overview', content }).toString()
 }

@@ -40,7 +40,7 @@ const rangeOf = ({ query }: Visit): Range => {
 }
 
 /** Undefined: the store does not tell. */
-interface Seen {
+export interface Seen {
   readonly range: Range
   readonly nowMs: number
   readonly status: ServiceStatus
@@ -86,7 +86,7 @@ async function seeSources(options: ConsolePorts): Promise<readonly SeenSource[]>
 const isAsking = (range: Range, nowMs: number): Html =>
   again({ path: `/console/part/overview?range=${range}`, into: 'overview', seconds: 5, nowMs, steady: 'hand' })
 
-const overview = ({ range, nowMs, status, stats, sources, handlers, replicas }: Seen): Html => html`
+export const overview = ({ range, nowMs, status, stats, sources, handlers, replicas }: Seen): Html => html`
 <div class="head"><div><h1>${headline(status)}</h1><p>As of ${dated(nowMs)}</p></div>${live('Live, every 5 s')}${isAsking(range, nowMs)}</div>
 ${problems(status, nowMs)}
 ${status.lastEventAtMs === undefined && stats?.total.received === 0 ? FIRST_STEPS : NOTHING}
