@@ -9,12 +9,12 @@ CREATE TABLE event_repeat (
 
 -- Counts events that were sent again; the three arrays have one element for each time. The caller writes nothing after it in its transaction:
 -- rows are locked in order of key, so that transactions wait for each other, but never in a circle.
-CREATE FUNCTION repeated_1(p_keys bigint[], p_times bigint[], p_from text[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION repeated_1(p_keys bigint[], p_times bigint[], p_from text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   INSERT INTO event_repeat AS r (key, n, last_at, last_from)
   SELECT a.key, count(*), max(a.at), (array_agg(a.from_address ORDER BY a.at DESC, a.place DESC))[1]
   FROM unnest(p_keys, p_times, p_from) WITH ORDINALITY AS a (key, at, from_address, place)
-  WHERE EXISTS (SELECT FROM event WHERE event.key = a.key)
   GROUP BY a.key ORDER BY a.key
   ON CONFLICT (key) DO UPDATE SET n = r.n + excluded.n, last_at = greatest(r.last_at, excluded.last_at),
-    last_from = CASE WHEN excluded.last_at >= r.last_at THEN excluded.last_from ELSE r.last_from END
-$$;
+    last_from = CASE WHEN excluded.last_at >= r.last_at THEN excluded.last_from ELSE r.last_from END;
+END $$;
