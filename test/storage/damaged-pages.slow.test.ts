@@ -4,7 +4,7 @@ import type { NewEvent } from '../../src/domain/event.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { Damage, DamagedPage } from '../../src/storage/sqlite/damage.ts'
 import { SQLITE_CORRUPT } from '../../src/storage/sqlite/errors.ts'
-import { allPages, claimRequest, codeOf, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
+import { allPages, claimRequest, codeOf, newEvent, pruned, START_MS, settlement } from '../contract/store-samples.ts'
 import { zeroLeaf } from './damaged-database.ts'
 import { openAt, ownPath } from './database-file.ts'
 
@@ -147,6 +147,25 @@ test('events whose judgement is on a damaged page are judged again, and the othe
 test('an event whose deliveries are on a damaged page is a duplicate when it comes again', async () => {
   const { store, events } = await damaged('delivery', 1, { count: EVENTS })
   expect(await outcomesAgain(store, events)).toEqual(new Set(['duplicate']))
+})
+
+test('an event whose count of repeats is on a damaged page is a duplicate when it comes again, is shown, and is deleted', async () => {
+  const path = ownPath()
+  const first = await openAt(path)
+  const given = { handlers: [], status: 'unhandled', receivedAtMs: START_MS - 900_000_000 } as const
+  const events = Array.from({ length: EVENTS }, () => newEvent(given))
+  await Promise.all(events.map((event) => first.append(event)))
+  expect(await outcomesAgain(first, events)).toEqual(new Set(['duplicate']))
+  await first.append(newEvent())
+  await first.close()
+  zeroLeaf(path, 'event_repeat', 0)
+  const store = await openAt(path)
+  expect(await outcomesAgain(store, events)).toEqual(new Set(['duplicate']))
+  const times = await Promise.all(events.map(async ({ uid }) => (await store.event(uid))?.repeats?.times))
+  expect(times.filter((each) => each === 2).length).toBeGreaterThan(EVENTS / 4)
+  expect(times).toContain(undefined)
+  expect(await pruned(store, START_MS - 800_000_000, EVENTS)).toBe(EVENTS)
+  expect(store.faults()).toEqual([])
 })
 
 test('lists show the events that can be read when a page of events is damaged', async () => {

@@ -17,6 +17,7 @@ import {
   eventFormOf,
   noSuchEvent,
   RECEIVED_COLUMNS,
+  REPEAT_COLUMNS,
   WITH_REPEATS,
 } from '../shared/events.ts'
 import type { Connections, Row } from './connections.ts'
@@ -24,9 +25,14 @@ import { isDamage } from './errors.ts'
 import { isUuid } from './escape-text.ts'
 
 const FROM = 'FROM event LEFT JOIN event_body AS b ON b.day = day_1(event.received_at) AND b.key = event.key'
+const HEAVY = "encode(event.checksum, 'hex') AS checksum, b.headers, b.traceparent"
+const EVENT_ALONE = {
+  name: 'event-alone',
+  text: `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, ${HEAVY} ${FROM} WHERE event.uid = $1`,
+}
 const EVENT = {
   name: 'event',
-  text: `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, encode(event.checksum, 'hex') AS checksum, b.headers, b.traceparent ${FROM} ${WITH_REPEATS} WHERE event.uid = $1`,
+  text: `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, ${REPEAT_COLUMNS}, ${HEAVY} ${FROM} ${WITH_REPEATS} WHERE event.uid = $1`,
 }
 const DELIVERIES = {
   name: 'deliveries-of',
@@ -50,9 +56,18 @@ const BODY = {
 }
 
 export function createFindEvent(connections: Connections) {
+  async function read(uid: string): Promise<readonly EventDetailRow[]> {
+    try {
+      return await connections.run<EventDetailRow>('read', EVENT, [uid])
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      return connections.run<EventDetailRow>('read', EVENT_ALONE, [uid])
+    }
+  }
+
   return async (uid: string): Promise<EventDetail | undefined> => {
     if (!isUuid(uid)) return undefined
-    const [row] = await connections.run<EventDetailRow>('read', EVENT, [uid])
+    const [row] = await read(uid)
     if (row === undefined) return undefined
     const keys = [firstDeliveryKey(row.key), lastDeliveryKey(row.key)]
     const deliveries = await connections.run<DeliveryRow>('read', DELIVERIES, keys)
@@ -64,7 +79,7 @@ export function createFindEvent(connections: Connections) {
 export function createFindEventForm(connections: Connections) {
   return async (uid: string): Promise<EventForm | undefined> => {
     if (!isUuid(uid)) return undefined
-    const [row] = await connections.run<EventDetailRow>('read', EVENT, [uid])
+    const [row] = await connections.run<EventDetailRow>('read', EVENT_ALONE, [uid])
     return row && eventFormOf(row)
   }
 }

@@ -11,6 +11,7 @@ import { IS_OPEN } from '../shared/deliveries.ts'
 import { FROM_OLDEST, MAX_OLD_READ, type OldRow, planPrune, youngMs } from '../shared/prune.ts'
 import type { BodyPartitions } from './body-partitions.ts'
 import type { Connections } from './connections.ts'
+import { unlessDamaged } from './errors.ts'
 
 /** How many events one transaction deletes. */
 const MAX_PRUNED = 200
@@ -37,14 +38,11 @@ const LOOK = {
 }
 /** Passes over an event that a replay has locked; a replay waits for an event that is locked here. */
 const LOCK = { name: 'prune-lock', text: 'SELECT key FROM event WHERE key = ANY ($1) FOR UPDATE SKIP LOCKED' }
-/** In the order in which appends lock them. */
-const LOCK_REPEATS = {
-  name: 'prune-lock-repeats',
-  text: 'SELECT FROM event_repeat WHERE key = ANY ($1) ORDER BY key FOR UPDATE',
-}
-/** An event may be counted as sent again while it is deleted: no later step looks for that count. */
-const FORGET_REPEATS = {
-  name: 'prune-repeats',
+/** Of those of these events that are deleted. */
+const FORGET_REPEATS = { name: 'prune-repeats', text: 'SELECT forget_repeats_1($1)' }
+/** An event may be counted as sent again while it is deleted, and replicas of the release before know no counts. */
+const SWEEP_REPEATS = {
+  name: 'prune-sweep-repeats',
   text: `DELETE FROM event_repeat WHERE key < coalesce((SELECT min(key) FROM event), ${Number.MAX_SAFE_INTEGER})`,
 }
 /**
@@ -83,7 +81,6 @@ const FORGET = {
     details AS (
       DELETE FROM attempt_detail USING gone WHERE attempt_detail.delivery BETWEEN gone.key * 1024 AND gone.key * 1024 + 1023
     ),
-    repeats AS (DELETE FROM event_repeat USING gone WHERE event_repeat.key = gone.key),
     indexed AS (DELETE FROM payload_value USING gone WHERE payload_value.event = gone.key),
     counted AS (INSERT INTO tally SELECT state, -count(*) FROM deliveries GROUP BY state)
     SELECT count(*)::integer AS events, (SELECT count(*)::integer FROM deliveries WHERE state = 'dead') AS dead FROM gone
@@ -176,8 +173,8 @@ export function createPrune(connections: Connections, partitions: BodyPartitions
     return connections.transaction(async (query) => {
       const locked = (await query<{ key: number }>(LOCK, [keys])).map(({ key }) => key)
       if (locked.length === 0) return NOTHING
-      await query(LOCK_REPEATS, [locked])
       const [gone = NOTHING] = await query<{ events: number; dead: number }>(FORGET, [deadReceivedBeforeMs, locked])
+      await query(FORGET_REPEATS, [locked])
       return gone
     })
   }
@@ -185,7 +182,7 @@ export function createPrune(connections: Connections, partitions: BodyPartitions
   return async (request: PruneRequest): Promise<PruneStep> => {
     const done = await step(request)
     if (done.next === undefined) {
-      await connections.run('work', FORGET_REPEATS)
+      await unlessDamaged(connections.run('work', SWEEP_REPEATS), [])
       await partitions.dropBefore(request.receivedBeforeMs)
     }
     return done

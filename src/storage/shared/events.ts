@@ -59,9 +59,9 @@ export type EventDetailRow = EventRow &
   }>
 
 /** Beside `STORED_COLUMNS`, for one event. */
-export const RECEIVED_COLUMNS = `event.received_from, event.verified_by,
-  again.n AS repeats, again.last_at AS repeated_at, again.last_from AS repeated_from`
-/** The table `again` of `RECEIVED_COLUMNS`. */
+export const RECEIVED_COLUMNS = 'event.received_from, event.verified_by'
+export const REPEAT_COLUMNS = 'again.n AS repeats, again.last_at AS repeated_at, again.last_from AS repeated_from'
+/** The table `again` of `REPEAT_COLUMNS`. */
 export const WITH_REPEATS = 'LEFT JOIN event_repeat AS again ON again.key = event.key'
 
 /** `event.verified_by`. */

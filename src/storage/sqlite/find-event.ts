@@ -18,19 +18,24 @@ import {
   eventFormOf,
   noSuchEvent,
   RECEIVED_COLUMNS,
+  REPEAT_COLUMNS,
   WITH_REPEATS,
 } from '../shared/events.ts'
-import { isCorruption } from './errors.ts'
+import { isCorruption, unlessDamaged } from './errors.ts'
+
+/** Without the count of its repeats. */
+const EVENT_ALONE = `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, headers, traceparent, checksum FROM event WHERE uid = ?`
 
 export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail | undefined {
   const event = db.prepare(
-    `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, headers, traceparent, checksum FROM event ${WITH_REPEATS} WHERE uid = ?`,
+    `SELECT ${EVENT_COLUMNS}, ${RECEIVED_COLUMNS}, ${REPEAT_COLUMNS}, headers, traceparent, checksum FROM event ${WITH_REPEATS} WHERE uid = ?`,
   )
+  const alone = db.prepare(EVENT_ALONE)
   const deliveries = db.prepare(`SELECT *, ${CAUSE_ID} FROM delivery AS d WHERE key BETWEEN ? AND ? ORDER BY key`)
   const attempts = db.prepare(`SELECT a.*, ${REPLAY_OF_ATTEMPT} FROM attempt AS a WHERE delivery = ? ORDER BY ordinal`)
 
   return (uid) => {
-    const row = event.get(uid)
+    const row = unlessDamaged(() => event.get(uid)) ?? alone.get(uid)
     if (row === undefined) return undefined
     const found = row as EventDetailRow
     return eventDetailOf(
@@ -42,9 +47,7 @@ export function prepareFindEvent(db: DatabaseSync): (uid: string) => EventDetail
 }
 
 export function prepareFindEventForm(db: DatabaseSync): (uid: string) => EventForm | undefined {
-  const event = db.prepare(
-    `SELECT ${EVENT_COLUMNS}, received_from, verified_by, headers, traceparent, checksum FROM event WHERE uid = ?`,
-  )
+  const event = db.prepare(EVENT_ALONE)
   return (uid) => {
     const row = event.get(uid)
     return row === undefined ? undefined : eventFormOf(row as EventDetailRow)

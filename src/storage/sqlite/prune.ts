@@ -149,7 +149,12 @@ export function prepareForget(db: DatabaseSync, { dedupe, counts, damage, index 
     deleteDeliveries.run(...deliveries)
     deleteBody.run(key)
     index.forget(key)
-    deleteRepeats.run(key)
+    damage.around(
+      'the count of repeats of event',
+      key,
+      () => deleteRepeats.run(key),
+      () => undefined,
+    )
     deleteEvent.run(key)
     dedupe.remove(key, namedOf(row))
     return { dead }

@@ -17,4 +17,16 @@ BEGIN
   GROUP BY a.key ORDER BY a.key
   ON CONFLICT (key) DO UPDATE SET n = r.n + excluded.n, last_at = greatest(r.last_at, excluded.last_at),
     last_from = CASE WHEN excluded.last_at >= r.last_at THEN excluded.last_from ELSE r.last_from END;
+EXCEPTION WHEN data_corrupted OR index_corrupted THEN
+  -- The duplicate is acknowledged all the same.
+END $$;
+
+-- Deletes the counts of those of these events that are deleted, in the order in which `repeated_1` locks them.
+CREATE FUNCTION forget_repeats_1(p_keys bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM event_repeat AS r
+  WHERE r.key = ANY (p_keys) AND NOT EXISTS (SELECT FROM event WHERE event.key = r.key) ORDER BY r.key FOR UPDATE;
+  DELETE FROM event_repeat AS r WHERE r.key = ANY (p_keys) AND NOT EXISTS (SELECT FROM event WHERE event.key = r.key);
+EXCEPTION WHEN data_corrupted OR index_corrupted THEN
+  -- The events are deleted all the same.
 END $$;
