@@ -19,6 +19,8 @@ import { keysOf, type Target } from './options.ts'
 
 /** A shorter value of a header or a query is not taken for a secret. */
 const MIN_SECRET_LENGTH = 6
+/** A shorter part of the path is a word, and not a token. */
+const MIN_TOKEN_LENGTH = 16
 
 type Event = WebhookEvent<string, unknown>
 
@@ -95,6 +97,7 @@ const secretsIn = ({ secrets, headers, url }: Target): readonly string[] => [
   ...[...Object.values(headers), ...url.searchParams.values()]
     .flatMap((value) => [value, ...value.split(/\s+/)])
     .filter(({ length }) => length >= MIN_SECRET_LENGTH),
+  ...url.pathname.split('/').filter(({ length }) => length >= MIN_TOKEN_LENGTH),
 ]
 
 /** The most characters that stand for one of a secret, where it is encoded. */

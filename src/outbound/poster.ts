@@ -32,7 +32,7 @@ export interface Posted {
   readonly durationMs: number
   /** The beginning of the answer's body. */
   readonly beginning: Buffer
-  /** The body has more than that. */
+  /** The body has more than that, or did not come whole. */
   readonly isCut: boolean
 }
 type PostResult = Exclude<CallResult, { ok: true }> | Posted
@@ -122,6 +122,7 @@ async function onOpenConnection<Answer>(
 async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<Pick<Posted, 'beginning' | 'isCut'>> {
   const kept: Buffer[] = []
   let bytes = 0
+  let isWhole = false
   // A body that is destroyed emits an error, which would end the process.
   body.on('error', () => {})
   const timer = setTimeout(() => body.destroy(), MAX_READ_MS)
@@ -131,10 +132,11 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<Pick<
       bytes += chunk.length
       if (bytes > MAX_READ_BYTES) break
     }
+    isWhole = bytes <= KEPT_BYTES
   } catch {
     // The status is known.
   } finally {
     clearTimeout(timer)
   }
-  return { beginning: Buffer.concat(kept), isCut: bytes > KEPT_BYTES }
+  return { beginning: Buffer.concat(kept), isCut: !isWhole }
 }

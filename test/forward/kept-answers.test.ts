@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { forward } from 'holdfast'
 import { runHandler } from 'holdfast/testing'
 import { describe, expect, test } from 'vitest'
@@ -115,5 +116,27 @@ describe('the answer of the service', () => {
       },
     )
     expect((await send()).answer?.text).toBe('begun')
+  })
+
+  test.each([
+    ['breaks', (response: ServerResponse) => response.destroy()],
+    ['does not end', () => {}],
+  ])('has no part of a secret either, where its body %s in the middle of one', async (_what, end) => {
+    const { send } = await receiverThat(
+      (response) => response.writeHead(200).write(`begun${' '.repeat(200)}my-own-token-of-32-ch`, () => end(response)),
+      { headers: { authorization: 'Bearer my-own-token-of-32-characters' } },
+    )
+    expect((await send()).answer).toMatchObject({ status: 200, text: 'begun' })
+  })
+
+  test('has no token of the path to which the event was posted', async () => {
+    const { receiver } = await receiverThat((response, { path = '' }) => response.writeHead(404).end(`No ${path} here`))
+    const handler = forward({
+      url: `${new URL(receiver.url).origin}/services/T0123/s3cr3tT0kenOfAHook`,
+      allowPrivate: true,
+    })
+    const { answer, error } = await runHandler(handler, thing())
+    expect(answer?.text).toBe('No /services/T0123/[redacted] here')
+    expect(error).toMatch(/ answered 404: No \/services\/T0123\/\[redacted\] here$/)
   })
 })
