@@ -16,7 +16,7 @@ import { cpuSeconds, OWN_ROOT, type Server, startHoldfast } from './process.ts'
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3)
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 20_000)
 /** From the readiness of the process to its first page. */
-const IDLE_MS = Number(process.env.BENCH_IDLE_MS ?? 2_500)
+const IDLE_MS = Number(process.env.BENCH_IDLE_MS ?? 1_500)
 const TOKEN = 'token-of-the-benchmark-0001'
 
 const roots = [...process.argv.slice(2), OWN_ROOT]
