@@ -4,7 +4,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import { MAX_QUEUED_BYTES, MAX_QUEUED_EVENTS } from '../../src/domain/limits.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
 import { isFatal } from '../../src/storage/sqlite/errors.ts'
-import { claimRequest, codeOf, newEvent, settlement } from '../contract/store-samples.ts'
+import { claimRequest, codeOf, newEvent, START_MS, settlement } from '../contract/store-samples.ts'
+import { newTask } from '../contract/task-samples.ts'
 import { commitsInLog, openAt, ownPath, withDatabase } from './database-file.ts'
 
 test('appends that overlap share commits', async () => {
@@ -166,4 +167,28 @@ test('closing the store records the settlements that wait', async () => {
   await store.close()
   expect(await settled).toEqual([true])
   expect((await (await openAt(path)).counts()).deliveries).toMatchObject({ succeeded: 1, running: 0, pending: 0 })
+})
+
+test('tasks with many questions are deleted in several commits, so that an append waits for no more than one of them', async () => {
+  const path = ownPath()
+  const before = await openAt(path)
+  const tasks = Array.from({ length: 50 }, () => newTask())
+  await Promise.all(tasks.map((task) => before.track(task)))
+  await Promise.all(tasks.map(({ uid }) => before.cancelTask(uid)))
+  await before.close()
+  withDatabase(path, (db) => {
+    db.exec(`
+      WITH RECURSIVE asked (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM asked WHERE n < 100)
+      INSERT INTO task_question SELECT task.key * 128 + n % 100, n, 0, 5, 'poll', 'poller', 'unusable', NULL, 'why' FROM task, asked
+    `)
+  })
+  const store = await openAt(path)
+  await store.append(newEvent())
+  const commits = commitsInLog(path)
+  expect(await store.pruneTasks(START_MS + 1, 49)).toBe(49)
+  expect(commitsInLog(path) - commits).toBe(3)
+  expect(await store.pruneTasks(START_MS + 1, 49)).toBe(1)
+  expect(await store.pruneTasks(START_MS + 1, 49)).toBe(0)
+  await store.close()
+  expect(withDatabase(path, (db) => db.prepare('SELECT count(*) AS n FROM task_question').get())).toEqual({ n: 0 })
 })

@@ -20,6 +20,8 @@ import type { IndexWriter } from './payload-index.ts'
 
 /** How many events one commit deletes: an append waits for no more than that. */
 const MAX_FORGOTTEN = 64
+/** How many questions about tasks one commit deletes, or a few more: 200 tasks may have 20,000. */
+const MAX_FORGOTTEN_QUESTIONS = 2_000
 
 export interface Forgotten {
   readonly events: number
@@ -190,20 +192,22 @@ export function preparePruneTasks(db: DatabaseSync, counts: StateCounts, damage:
   const removeQuestions = db.prepare('DELETE FROM task_question WHERE key BETWEEN ? AND ?')
   const remove = db.prepare(`DELETE FROM task WHERE key = ?2 AND ${isOld} RETURNING status`)
 
-  function prune(key: number, endedBeforeMs: number): number {
-    const row = damage.around(
+  /** The number of its questions; undefined: the task stays. */
+  function prune(key: number, endedBeforeMs: number): number | undefined {
+    const gone = damage.around(
       'the pruning of task',
       key,
       () => {
         const removed = remove.get(endedBeforeMs, key)
-        if (removed !== undefined) removeQuestions.run(firstQuestionKey(key), lastQuestionKey(key))
-        return removed
+        if (removed === undefined) return undefined
+        const { changes } = removeQuestions.run(firstQuestionKey(key), lastQuestionKey(key))
+        return { status: removed.status as TaskStatus, questions: Number(changes) }
       },
       () => undefined,
     )
-    if (row === undefined) return 0
-    counts.add(`task:${row.status as TaskStatus}`, -1)
-    return 1
+    if (gone === undefined) return undefined
+    counts.add(`task:${gone.status}`, -1)
+    return gone.questions
   }
 
   return (endedBeforeMs: number, limit: number): number => {
@@ -213,8 +217,21 @@ export function preparePruneTasks(db: DatabaseSync, counts: StateCounts, damage:
       () => select.all(endedBeforeMs, limit),
       () => ended.all(endedBeforeMs),
     )
-    let pruned = 0
-    for (const { key } of old) if (pruned < limit) pruned += prune(Number(key), endedBeforeMs)
+    let [pruned, questions] = [0, 0]
+    for (const { key } of old) {
+      if (pruned >= limit || questions >= MAX_FORGOTTEN_QUESTIONS) break
+      const forgotten = prune(Number(key), endedBeforeMs)
+      if (forgotten === undefined) continue
+      pruned++
+      questions += forgotten
+    }
     return pruned
   }
+}
+
+/** Deletes at most `limit` tasks. `prune` makes one commit, and deletes none only if it can delete none. */
+export async function pruneTasksInCommits(limit: number, prune: (left: number) => Promise<number>): Promise<number> {
+  let pruned = 0
+  for (let some = 1; some > 0 && pruned < limit; pruned += some) some = await prune(limit - pruned)
+  return pruned
 }

@@ -38,7 +38,7 @@ import { callReplayJobs } from './call-replay-jobs.ts'
 import { callReadTasks } from './call-tasks.ts'
 import { discardInCommits, matchInPages } from './dead-letters.ts'
 import { createPauses } from './pauses.ts'
-import { pruneInCommits } from './prune.ts'
+import { pruneInCommits, pruneTasksInCommits } from './prune.ts'
 import { repairFound } from './repair-times.ts'
 import type { StoreThreads } from './store-threads.ts'
 import { storedSettlement, workOf } from './thread-messages.ts'
@@ -262,7 +262,10 @@ export class SqliteStore implements OpenStore {
   }
 
   async pruneTasks(endedBeforeMs: number, limit: number): Promise<number> {
-    return this.#refusing() ?? this.#writes.call('pruneTasks', endedBeforeMs, limit)
+    return pruneTasksInCommits(
+      limit,
+      async (left) => this.#refusing() ?? this.#writes.call('pruneTasks', endedBeforeMs, left),
+    )
   }
 
   async recordStats(rows: readonly StatRow[]): Promise<void> {
