@@ -85,6 +85,24 @@ test.each(['open', 'half_open'] as const)(
   },
 )
 
+test('what may change of a source while one looks at it stands in a part that the page asks for again', async () => {
+  let breaker: 'open' | 'closed' = 'open'
+  let verified = 0
+  const { get } = openWith({
+    sourceHealth: () => HEALTHY,
+    sourceState: async () => ({ ...calm, breaker }),
+    secretUses: () => [{ place: 1, verified, lastVerifiedAtMs: undefined, sinceMs: NOW_MS }],
+  })
+  const { text } = await get('/console/sources/ai')
+  const parts = [...text.matchAll(/hx-get="([^"]*)"/g)].map(([, path = '']) => path.replaceAll('&#x2F;', '/'))
+  expect(read(text)).toContain('breaker open')
+  breaker = 'closed'
+  verified = 41
+  const again = async () => (await Promise.all(parts.map(async (path) => read((await get(path)).text)))).join(' ')
+  await expect.poll(again).toContain('breaker closed: calls go through')
+  expect(await again()).toContain('verified 41')
+})
+
 test('with the store away the pages of sources and handlers still answer, with what the process itself knows', async () => {
   const away = async (): Promise<never> => {
     throw new Error('the disk is gone')

@@ -12,7 +12,7 @@ interface LivePart {
   /** Where the part is asked for again: a path under `/console/part`. */
   readonly path: string
   readonly nowMs: number
-  /** `live(LIVE)` is in it. */
+  /** `live(LIVE)` is in the first one of a page. */
   readonly content: Html
 }
 

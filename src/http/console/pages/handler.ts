@@ -41,8 +41,20 @@ export function registerHandlerPage(routes: ConsoleRoutes, options: ConsolePorts
   }
   routes.part('/handlers/:name', async (visit) => livePartAgain(await work(visit)))
 
+  const failed = async (visit: Visit) => {
+    const { name = '' } = visit.params
+    const content = failuresList(await inTime(failuresOf(name, options)), visit)
+    return {
+      id: 'failed',
+      path: `/console/part/handlers/${encodeURIComponent(name)}/failures`,
+      nowMs: visit.nowMs,
+      content,
+    }
+  }
+  routes.part('/handlers/:name/failures', async (visit) => livePartAgain(await failed(visit)))
+
   routes.page('/handlers/:name', async (visit) => {
-    const [part, failures] = await Promise.all([work(visit), inTime(failuresOf(visit.params.name ?? '', options))])
+    const [part, failures] = await Promise.all([work(visit), failed(visit)])
     const { name, handler, pause } = part.seen
     return {
       section: 'handlers',
@@ -54,7 +66,7 @@ export function registerHandlerPage(routes: ConsoleRoutes, options: ConsolePorts
           : html`${policyOf(handler, attempts(), options)}
 ${pausing('handler', name, pause, visit)}`
       }</div>
-${failuresList(failures, visit)}</div>`,
+${livePart(failures)}</div>`,
     }
   })
 }

@@ -40,6 +40,18 @@ export function registerSourcePage(routes: ConsoleRoutes, options: ConsolePorts)
   }
   routes.part('/sources/:name', async (visit) => livePartAgain(await arrival(visit)))
 
+  const secrets = (visit: Visit) => {
+    const { name } = sourceIn(options, visit)
+    const content = secretsOf(options.secretUses(name), sourceSetup(name), visit.nowMs)
+    return {
+      id: 'uses',
+      path: `/console/part/sources/${encodeURIComponent(name)}/secrets`,
+      nowMs: visit.nowMs,
+      content,
+    }
+  }
+  routes.part('/sources/:name/secrets', async (visit) => livePartAgain(secrets(visit)))
+
   routes.page('/sources/:name', async (visit) => {
     const source = sourceIn(options, visit)
     const { name } = source
@@ -55,8 +67,8 @@ export function registerSourcePage(routes: ConsoleRoutes, options: ConsolePorts)
       section: 'sources',
       title: name,
       content: html`${livePart(part)}
-<div class="two"><div class="stack">${connection(part.seen, setup, visit)}
-${secretsOf(options.secretUses(name), setup, visit.nowMs)}</div>
+<div class="two"><div class="stack">${connection(source, setup, visit)}
+${livePart(secrets(visit))}</div>
 <div class="stack">${sample}
 ${pausing('source', name, pause, visit)}</div></div>
 ${driftOf(drift?.items ?? [], visit.nowMs)}
@@ -84,15 +96,15 @@ ${gapOf(seen, fact)}
 ${fact('Stored, 24 h', number(day?.total.received), storedSub(seen))}
 ${fact('Refused, 24 h', number(day && refusedIn(day.total)), own(seen.isTurnedAway ? 'those of now are counted later' : day !== undefined && refusedIn(day.total) > 0 ? 'reasons below' : ''))}
 ${fact('Acknowledged in', own(day?.total.ack.p50Ms === undefined ? '–' : duration(day.total.ack.p50Ms)), own(day?.total.ack.p99Ms === undefined ? '' : `p99 ${duration(day.total.ack.p99Ms)}`))}
+${apiOf(seen, fact)}
 </dl>
 ${refusalsOf(seen, lastRefusedMs, nowMs)}`
 }
 
+type Fact = (title: string, value: Html, sub: Html) => Html
+
 /** How often webhooks usually come, or should by the settings. */
-function gapOf(
-  { health: { usualGapMs }, setup: { expectEvery, variable } }: SeenSource,
-  fact: (title: string, value: Html, sub: Html) => Html,
-): Html {
+function gapOf({ health: { usualGapMs }, setup: { expectEvery, variable } }: SeenSource, fact: Fact): Html {
   const setting = html`<code>${own(variable)}_EXPECT_EVERY</code>`
   if (typeof expectEvery === 'number') return fact('Expected every', own(duration(expectEvery)), setting)
   const usual = usualGapMs === undefined ? 'not known yet' : 'half are shorter'
@@ -101,6 +113,15 @@ function gapOf(
     own(usualGapMs === undefined ? '–' : duration(usualGapMs)),
     expectEvery === 'off' ? html`silence is no problem: ${setting}` : own(usual),
   )
+}
+
+/** The provider's own API, if it is called: for tasks. */
+function apiOf({ state: now, day, isCounted }: SeenSource, fact: Fact): Html {
+  if (now === undefined || now.breaker === null) return NOTHING
+  const recovered = day?.total.recovered ?? (isCounted ? 0 : undefined)
+  const calls =
+    now.breaker === 'closed' ? 'breaker closed: calls go through' : `breaker ${now.breaker.replaceAll('_', ' ')}`
+  return fact('Ended by poll, 24 h', own(recovered === undefined ? '–' : whole(recovered)), own(calls))
 }
 
 function storedSub({ day, source }: SeenSource): Html {
@@ -150,15 +171,14 @@ function rotation([newest, ...older]: readonly SecretUse[], variable: string): H
     : html`The newest verifies. When the older one has verified nothing for some days on any process, take it out of ${setting} and ${RELOAD}.`
 }
 
-function connection(seen: SeenSource, setup: SourceSetup, visit: Visit): Html {
-  const { source } = seen
+function connection(source: SourceView, setup: SourceSetup, visit: Visit): Html {
   const { name, url, types, provider } = source
   const shown = url ?? `/v1/webhooks/${name}`
   const steps = setup.steps.length === 0 ? UNKNOWN_STEPS : setup.steps
   return html`<section class="card pad stack" aria-labelledby="connect"><h2 id="connect">How it is connected</h2>
 <p class="copy"><code>${show(shown, 300)}</code> <button class="btn" type="button" data-copy="${plain(shown, 512)}">Copy URL</button></p>
 ${when(url === undefined, () => html`<p class="warn small">Set <code>PUBLIC_URL</code> to the address at which providers reach this service: then the whole URL stands here, and Holdfast can register it.</p>`)}
-<dl class="kv"><dt>Provider</dt><dd>${show(provider.name, 60)}</dd><dt>Accepts</dt><dd>${types.includes('*') ? own('every type') : html`${types.slice(0, TYPES_SHOWN).map((type, at) => html`${own(at === 0 ? '' : ', ')}<code>${show(type, 80)}</code>`)}${own(types.length > TYPES_SHOWN ? `, and ${types.length - TYPES_SHOWN} more` : '')}`}</dd>${apiOf(seen)}</dl>
+<dl class="kv"><dt>Provider</dt><dd>${show(provider.name, 60)}</dd><dt>Accepts</dt><dd>${types.includes('*') ? own('every type') : html`${types.slice(0, TYPES_SHOWN).map((type, at) => html`${own(at === 0 ? '' : ', ')}<code>${show(type, 80)}</code>`)}${own(types.length > TYPES_SHOWN ? `, and ${types.length - TYPES_SHOWN} more` : '')}`}</dd></dl>
 <h3>Register it</h3>
 <ol class="numbered">${steps.map((step) => html`<li>${stepOf(step.replaceAll('SOURCE_<NAME>', setup.variable))}</li>`)}<li>Send an event from there, and see it arrive above.</li></ol>
 ${registrationLink(source, setup, visit)}</section>`
@@ -168,13 +188,6 @@ ${registrationLink(source, setup, visit)}</section>`
 function stepOf(step: string): Html {
   const [, before] = /^(.* and )reload\.$/s.exec(step) ?? []
   return before === undefined ? show(step, 400) : html`${show(before, 400)}${RELOAD}.`
-}
-
-/** The provider's own API, if it is called: for tasks. */
-function apiOf({ state: now, day }: SeenSource): Html {
-  if (now === undefined || now.breaker === null) return NOTHING
-  const recovered = day?.total.recovered ?? 0
-  return html`<dt>Its API</dt><dd>${own(now.breaker === 'closed' ? 'circuit breaker closed: calls go through' : `circuit breaker ${now.breaker.replaceAll('_', ' ')}`)}</dd><dt>By poll</dt><dd>${own(`${counted(recovered, 'task')} ended by poll in 24 h, ${whole(now.recovered)} in the last hour`)}</dd>`
 }
 
 const UNKNOWN_STEPS = [
