@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 const SLOW = ['test/slow/**', 'test/**/*.slow.test.ts']
 const UNIT = 'test/**/*.unit.test.ts'
 /** Workers make much that is garbage at once, and have no core to themselves for collecting it. */
-const COLLECTING = ['--max-semi-space-size=64', '--single-threaded-gc']
+const COLLECTING = ['--min-semi-space-size=32', '--max-semi-space-size=32', '--single-threaded-gc']
 
 /**
  * Two projects. A unit test starts no process and no thread, and opens no connection: Node's permissions refuse it. An
@@ -14,7 +14,7 @@ export default defineConfig({
     // Node loads the TypeScript by itself, and each module once in a worker: files share it, and start no worker of their own.
     isolate: false,
     experimental: { viteModuleRunner: false, nodeLoader: false },
-    setupFiles: ['test/support/compile-cache.ts'],
+    setupFiles: ['test/support/compile-cache.ts', 'test/support/compile-once.ts'],
     // Most of them wait for a process, a timer or a disk, not for a core.
     maxWorkers: 5,
     execArgv: COLLECTING,

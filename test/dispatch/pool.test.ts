@@ -155,7 +155,7 @@ test('the pool logs that it replaced a process, with the reason', async () => {
 
 describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)', (name) => {
   // The less memory a process may have, the sooner it is full.
-  const pool = sharePool({ timeoutMs: 500, memoryMb: name === 'hoard' ? 128 : 256 })
+  const pool = sharePool({ timeoutMs: 200, memoryMb: name === 'hoard' ? 128 : 256 })
 
   test('loses its own attempt, and a new process takes over', async () => {
     const neighbour = pool().run(work('hang'))
@@ -171,18 +171,19 @@ describe.each(['loop', 'exit', 'hoard'])('a handler that ends its process (%s)',
 })
 
 describe('the end of a process', () => {
-  const pool = sharePool()
+  // The less memory it may have, the sooner it is full.
+  const pool = sharePool({ memoryMb: 128 })
 
   test.each([
     ['loop', 'a handler held its process past the deadline'],
     ['sleep', 'a handler held its process past the deadline'],
     ['exit', 'the handler process exited with code 3'],
     ['abort', 'the handler process was killed by SIGABRT'],
-    ['buffers', 'the handler process grew past 256 MiB'],
-    ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 256 MiB/)],
+    ['buffers', 'the handler process grew past 128 MiB'],
+    ['hoard', expect.stringMatching(/ran out of memory: .*heap|grew past 128 MiB/)],
     ['garbage', expect.stringMatching(/sent an invalid message|exited with code/)],
   ])('by the handler %s is reported with its reason', async (name, error) => {
-    const deadlineMs = name === 'loop' || name === 'sleep' ? 500 : undefined
+    const deadlineMs = name === 'loop' || name === 'sleep' ? 200 : undefined
     expect(await pool().run(work(name), deadlineMs)).toMatchObject({ outcome: 'process_lost', error })
     expect(await pool().run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
   })
@@ -246,9 +247,9 @@ function isAlive(pid: number): boolean {
 
 test('the pool kills a process that grows past its memory limit after its attempts have ended, and logs that', async () => {
   const logged = Promise.withResolvers<string>()
-  const pool = await startPool({ log: pino({ level: 'warn' }, { write: logged.resolve }) })
+  const pool = await startPool({ memoryMb: 128, log: pino({ level: 'warn' }, { write: logged.resolve }) })
   expect(await pool.run(work('grow-later'))).toMatchObject({ outcome: 'succeeded' })
-  expect(await logged.promise).toMatch(/grew past 256 MiB.*ended though nothing ran in it/)
+  expect(await logged.promise).toMatch(/grew past 128 MiB.*ended though nothing ran in it/)
   expect(await pool.run(work('ok'))).toMatchObject({ outcome: 'succeeded' })
 })
 

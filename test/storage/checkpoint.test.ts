@@ -9,7 +9,7 @@ test('the write-ahead log of the embedded store stays small while events keep co
   const path = ownPath()
   const log = `${path}-wal`
   const store = await openAt(path)
-  const events = 640
+  const events = 400
   let left = events
   let largestBytes = 0
   const one = async (): Promise<void> => {
@@ -19,7 +19,7 @@ test('the write-ahead log of the embedded store stays small while events keep co
     }
   }
   await Promise.all(Array.from({ length: 16 }, one))
-  // Of the 160 MiB that went through it.
+  // Of the 100 MiB that went through it.
   expect(largestBytes).toBeGreaterThan(8 * MIB)
   expect(largestBytes).toBeLessThan(80 * MIB)
   await store.close()

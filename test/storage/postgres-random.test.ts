@@ -3,6 +3,6 @@ import { describeRandomOperations } from '../contract/store-contract-random.ts'
 import { emptyPostgresStores } from './empty-store.ts'
 
 /** Enough to see what is broken; `test/slow` looks longer. */
-const SEARCH = { sequences: 10, limitMs: 45_000 }
+const SEARCH = { sequences: 5, limitMs: 45_000 }
 
 describe('with PostgreSQL,', () => describeRandomOperations(emptyPostgresStores(), SEARCH))
