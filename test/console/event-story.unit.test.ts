@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { Attempt } from '../../src/domain/delivery.ts'
 import type { EventDetail } from '../../src/domain/event-store.ts'
 import type { Pause } from '../../src/domain/pause.ts'
+import type { Task } from '../../src/domain/task.ts'
+import type { TaskService } from '../../src/domain/task-service.ts'
 import { type Delivery, followSeconds, type Story, storyReader } from '../../src/http/console/pages/event-story.ts'
 import { timeline } from '../../src/http/console/pages/event-timeline.ts'
 import { verdict } from '../../src/http/console/pages/event-verdict.ts'
@@ -51,14 +53,20 @@ const event = (deliveries: readonly Delivery[]): EventDetail => ({
 const pauseOf = (kind: Pause['kind'], name: string): Pause => ({ kind, name, sinceMs: NOW_MS, by: 'ana' })
 
 /** Ports of a service whose one handler is `billing`, with these pauses. */
-const read = (deliveries: readonly Delivery[], pauses: readonly Pause[] = []): Promise<Story> =>
+const read = (
+  deliveries: readonly Delivery[],
+  pauses: readonly Pause[] = [],
+  given: Partial<EventDetail> = {},
+  tasks: Partial<TaskService> = {},
+): Promise<Story> =>
   storyReader({
+    tasks,
     clock: () => NOW_MS,
     handlers: () => [{ name: 'billing', types: ['*'] }],
     isRunning: () => true,
     pauses: { find: (kind: string, name: string) => pauses.find((each) => each.kind === kind && each.name === name) },
     deadCauses: async ({ handler }: { handler: string }) => ({ causes: [{ handler, source: 'shop', count: 396 }] }),
-  } as unknown as Parameters<typeof storyReader>[0])(event(deliveries))
+  } as unknown as Parameters<typeof storyReader>[0])({ ...event(deliveries), ...given })
 
 describe('a story', () => {
   test.each([
@@ -130,6 +138,19 @@ describe('a story', () => {
       attempt(1, { error, errorDetail: { ...errorDetail, stack: ['at a (b.ts:1:2)'] }, answer }),
     )
     expect(thrown).toContain('b.ts:1:2')
+  })
+
+  test('says that what the provider was asked cannot be read, and not that it is not kept', async () => {
+    const task = { id: 'task_1', source: 'shop', uid: UID, status: 'completed', polls: 3, eventUid: UID } as Task
+    const times = { createdAtMs: NOW_MS - 3_000, staleAtMs: NOW_MS - 2_000, endedAtMs: NOW_MS }
+    const told = async (questions: TaskService['questions']) => {
+      const story = await read([], [], { task: 'task_1' }, { show: async () => ({ ...task, ...times }), questions })
+      return timeline(story, '').toString()
+    }
+    const failing = await told(() => Promise.reject(new Error('the store is away')))
+    expect(failing).toContain('What the provider was asked cannot be read now')
+    expect(failing).not.toContain('is not kept')
+    expect(await told(async () => [])).toContain('asked 3 times')
   })
 
   test('is short, whatever errors there are and however many', async () => {

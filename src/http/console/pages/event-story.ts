@@ -30,8 +30,8 @@ export interface Story {
   readonly event: EventDetail
   readonly nowMs: number
   readonly task: Task | undefined
-  /** What the provider was asked before the event, which ended its task. Empty for other events. */
-  readonly questions: readonly Question[]
+  /** What the provider was asked before the event, which ended its task. Empty for other events. Undefined: it cannot be read now. */
+  readonly questions: readonly Question[] | undefined
   /** How many of its deliveries each handler runs at once, where it says so. */
   readonly atOnce: ReadonlyMap<string, number>
   /** By handler. */
@@ -61,8 +61,8 @@ export function storyReader(ports: Ports): (event: EventDetail) => Promise<Story
   const taskOf = async ({ source, task }: EventDetail): Promise<Task | undefined> =>
     task === undefined ? undefined : orNothing(tasks.show(source, task, 0, AbortSignal.abort()))
 
-  async function questionsOf({ uid }: EventDetail, task: Task | undefined): Promise<readonly Question[]> {
-    return task?.eventUid === uid ? ((await orNothing(tasks.questions(task))) ?? []) : []
+  async function questionsOf({ uid }: EventDetail, task: Task | undefined): Promise<Story['questions']> {
+    return task?.eventUid === uid ? orNothing(tasks.questions(task)) : []
   }
 
   async function causesOf({ deliveries, source }: EventDetail): Promise<ReadonlyMap<string, DeadCause>> {

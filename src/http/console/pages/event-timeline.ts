@@ -7,7 +7,7 @@ import { show } from '../html/show.ts'
 import { bytes, counted, duration, time } from '../html/words.ts'
 import { attemptsOf } from './event-attempts.ts'
 import { type Delivery, type Hold, type Story, timeOfUid } from './event-story.ts'
-import { type Moment, momentList } from './moment-list.ts'
+import { type Moment, momentList, unread } from './moment-list.ts'
 import { taskPath } from './task.ts'
 import { questionMoments, times } from './task-questions.ts'
 
@@ -142,7 +142,8 @@ function taskMoments(task: Task, { event, questions, nowMs }: Story): readonly M
       detail: () => html`<p>${link}</p>`,
     },
   ]
-  if (eventUid === event.uid) moments.push(...questionMoments(task, questions, nowMs))
+  if (questions === undefined) moments.push(unread('questions', 'What the provider was asked'))
+  else if (eventUid === event.uid) moments.push(...questionMoments(task, questions, nowMs))
   else if (polls > 0)
     moments.push({
       id: 'm-polls',

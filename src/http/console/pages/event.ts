@@ -21,7 +21,7 @@ import { timeline } from './event-timeline.ts'
 import { verdict } from './event-verdict.ts'
 
 const DAY_MS = 86_400_000
-/** What stands beside an event may have to be searched for; the page does not wait longer. */
+/** For the events beside one the page waits no longer. */
 const BESIDE_MS = 250
 
 /** The page of one event: what happened to it, and what is in it. */

@@ -16,6 +16,14 @@ export interface Moment {
   readonly detail?: () => Html
 }
 
+/** In place of moments that cannot be read. */
+export const unread = (what: string, words: string): Moment => ({
+  id: `t-no-${what}`,
+  atMs: undefined,
+  mark: 'warning',
+  title: html`${own(words)} cannot be read now`,
+})
+
 const MAX_BYTES = 24_000
 
 interface MomentListOptions {

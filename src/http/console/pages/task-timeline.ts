@@ -5,7 +5,7 @@ import { type Html, html, own } from '../html/html.ts'
 import type { MarkName } from '../html/marks.ts'
 import { show } from '../html/show.ts'
 import { duration } from '../html/words.ts'
-import { type Moment, momentList } from './moment-list.ts'
+import { type Moment, momentList, unread } from './moment-list.ts'
 import { questionMoments } from './task-questions.ts'
 
 export const TASK_MARKS: Readonly<Record<TaskStatus, MarkName>> = {
@@ -86,13 +86,6 @@ function comingMoments({ nextPollAtMs, staleAtMs, expiresAtMs }: Task, nowMs: nu
     coming('t-deadline', expiresAtMs, 'silent', 'Deadline: it expires'),
   ]
 }
-
-const unread = (what: string, words: string): Moment => ({
-  id: `t-no-${what}`,
-  atMs: undefined,
-  mark: 'warning',
-  title: html`${own(words)} cannot be read now`,
-})
 
 function eventMoment({ uid, type, receivedAtMs, origin, status }: EventSummary, task: Task): Moment {
   const cameBy = origin === 'poll' ? 'made of the answer to a poll' : origin === 'webhook' ? 'came by webhook' : origin
