@@ -100,8 +100,10 @@ const secretsIn = ({ secrets, headers, url }: Target): readonly string[] => [
   ...url.pathname.split('/').filter(({ length }) => length >= MIN_TOKEN_LENGTH),
 ]
 
-/** The most characters that stand for one of a secret, where it is encoded. */
+/** The most characters that stand for one of a secret, where it is encoded, and the escapes of JSON are undone. */
 const MAX_ENCODED_LENGTH = 3
+/** Such an escape may be cut itself. */
+const MAX_ESCAPE_LENGTH = 6
 /** Of a text, one character in so many may be no character of a text. */
 const CHARACTERS_PER_FAULT = 3
 
@@ -109,12 +111,15 @@ const CHARACTERS_PER_FAULT = 3
 function textsWithout(secrets: readonly string[]) {
   const redact = redactor(secrets)
   // Where the body was cut, a part of a secret may stand, which would not be found.
-  const unsafeBytes = MAX_ENCODED_LENGTH * Math.max(0, ...secrets.map((secret) => Buffer.byteLength(secret)))
+  const unsafeLength =
+    MAX_ESCAPE_LENGTH + MAX_ENCODED_LENGTH * Math.max(0, ...secrets.map((secret) => Buffer.byteLength(secret)))
   return ({ beginning, isCut, headers }: Posted): string => {
     if (!['', 'identity'].includes(headers['content-encoding'] ?? '')) return ''
-    const text = beginning.toString('utf8', 0, Math.max(0, beginning.length - (isCut ? unsafeBytes : 0)))
+    const text = beginning.toString()
     if (!isText(text)) return ''
-    const line = withoutTags(redact(unescaped(text)), headers['content-type'])
+    const read = unescaped(text)
+    const safe = isCut ? read.slice(0, Math.max(0, read.length - unsafeLength)) : read
+    const line = withoutTags(redact(safe), headers['content-type'])
       .replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ')
       .trim()
     return beginningOf(line, MAX_SENT_ANSWER_LENGTH)

@@ -207,8 +207,8 @@ interface QueuedLookup<Found> {
 }
 
 /**
- * Looks tasks up, or what belongs to them. Callers that want the same share a look-up that has not begun yet, but not one that has begun, so that no caller
- * gets a state from before its call.
+ * Looks tasks up, or what belongs to them. Callers that want the same share a look-up that has not begun yet, but not one that has begun,
+ * so that no caller gets a state from before its call.
  */
 class TaskReader<Found> {
   readonly #read: (source: string, id: string) => Promise<Found>

@@ -108,15 +108,24 @@ describe('the answer of the service', () => {
     expect(await send()).not.toHaveProperty('answer')
   })
 
-  test('has no part of a secret either, where only its beginning is read', async () => {
-    const { send } = await receiverThat(
-      (response) => response.end(`begun${' '.repeat(4_077)}my-own-token-of-32-characters`),
-      {
-        headers: { authorization: 'Bearer my-own-token-of-32-characters' },
-      },
-    )
-    expect((await send()).answer?.text).toBe('begun')
-  })
+  test.each([
+    ['as it is', 'my-own-token-of-32-characters'],
+    [
+      'in escapes of JSON',
+      'my-own-token-of-32-characters'.replaceAll(/./g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`),
+    ],
+  ])(
+    'has no part of a secret either, where only its beginning is read and the secret stands there %s',
+    async (_how, spelt) => {
+      const { send } = await receiverThat(
+        (response) => response.end(`begun${spelt.padStart(4_096 - 'begun'.length + 7)}`),
+        {
+          headers: { authorization: 'Bearer my-own-token-of-32-characters' },
+        },
+      )
+      expect((await send()).answer?.text).toBe('begun')
+    },
+  )
 
   test.each([
     ['breaks', (response: ServerResponse) => response.destroy()],

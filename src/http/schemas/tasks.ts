@@ -21,6 +21,7 @@ export const TaskSchema = Type.Object({
   resolved_by: Nullable(OneOf(RESOLVED_BY)),
   event_uid: Nullable(Type.String(), 'The event that ended it'),
 })
+
 const QuestionSchema = Type.Object({
   kind: OneOf(QUESTION_KINDS, 'poll, or submission: the provider was asked to take the task'),
   by: OneOf(ASKERS, 'poller: the task was due; operator: POST …/poll; caller: POST /v1/tasks'),
