@@ -44,6 +44,10 @@ export interface TaskEnd {
 /** The type of the event that ends a task at its deadline. Holdfast makes this event, for every provider. */
 export const EXPIRED_TYPE = 'task.expired'
 
+/** Whether Holdfast made an event at the deadline of its task. */
+export const isExpiry = ({ origin, type }: { readonly origin: string; readonly type: string }): boolean =>
+  origin === 'poll' && type === EXPIRED_TYPE
+
 /** A task as the store knows it. */
 export interface Task {
   /** Holdfast's id of the task (UUIDv7). Callers can use it while the provider has given no id. */

@@ -95,12 +95,20 @@ function redirectTo(location: string | undefined, base: URL): string {
 const secretsIn = ({ secrets, headers, url }: Target): readonly string[] => [
   ...secrets,
   ...[...Object.values(headers), ...url.searchParams.values()]
-    .flatMap((value) => [value, ...value.split(/\s+/)])
+    .flatMap((value) => [value, ...value.split(/\s+/), ...basicOf(value)])
     .filter(({ length }) => length >= MIN_SECRET_LENGTH),
   ...url.pathname.split('/').filter(({ length }) => length >= MIN_TOKEN_LENGTH),
 ]
 
-/** The most characters that stand for one of a secret, where it is encoded, and the escapes of JSON are undone. */
+/** The user with the password, and the password, that a value of `authorization` has (RFC 7617). */
+function basicOf(value: string): readonly string[] {
+  const [, encoded] = /^basic\s+(\S+)/i.exec(value) ?? []
+  if (encoded === undefined) return []
+  const pair = Buffer.from(encoded, 'base64').toString()
+  return [pair, pair.slice(pair.indexOf(':') + 1)]
+}
+
+/** The most characters that stand for one of a secret, where it is encoded, and the escapes of JSON or HTML are undone. */
 const MAX_ENCODED_LENGTH = 3
 /** Such an escape may be cut itself. */
 const MAX_ESCAPE_LENGTH = 6
@@ -117,9 +125,9 @@ function textsWithout(secrets: readonly string[]) {
     if (!['', 'identity'].includes(headers['content-encoding'] ?? '')) return ''
     const text = beginning.toString()
     if (!isText(text)) return ''
-    const read = unescaped(text)
+    const read = isPage(text, headers['content-type']) ? wordsOf(redact(text)) : unescaped(text)
     const safe = isCut ? read.slice(0, Math.max(0, read.length - unsafeLength)) : read
-    const line = withoutTags(redact(safe), headers['content-type'])
+    const line = redact(safe)
       .replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ')
       .trim()
     return beginningOf(line, MAX_SENT_ANSWER_LENGTH)
@@ -132,11 +140,18 @@ const unescaped = (text: string): string =>
     JSON.stringify(JSON.parse(`"${run}"`)).slice(1, -1),
   )
 
-/** The words of a page, such as a proxy answers by. */
-const withoutTags = (text: string, type = ''): string =>
+const isPage = (text: string, type = ''): boolean =>
   /^text\/html\b/i.test(type) || /^\s*<(?:!doctype )?html\b/i.test(text)
-    ? text.replace(/<(script|style)\b.*?(?:<\/\1>|$)|<!--.*?(?:-->|$)|<[^>]*(?:>|$)/gis, ' ')
-    : text
+
+/** The words of a page, such as a proxy answers by. A secret could be spelt in its character references. */
+const wordsOf = (page: string): string =>
+  page
+    .replace(/<(script|style)\b.*?(?:<\/\1>|$)|<!--.*?(?:-->|$)|<[^>]*(?:>|$)/gis, ' ')
+    .replace(/&(?:#(\d{1,6})|#x([\da-f]{1,5})|(amp|lt|gt|quot|apos|nbsp));/gi, (_reference, decimal, hex, name) =>
+      name === undefined ? String.fromCodePoint(decimal ?? `0x${hex}`) : (NAMED[String(name).toLowerCase()] ?? ' '),
+    )
+
+const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
 /** A picture or an archive is none, whatever its content type says. */
 const isText = (text: string): boolean =>

@@ -7,6 +7,7 @@ import type { TaskService } from '../../src/domain/task-service.ts'
 import { type Delivery, followSeconds, type Story, storyReader } from '../../src/http/console/pages/event-story.ts'
 import { timeline } from '../../src/http/console/pages/event-timeline.ts'
 import { verdict } from '../../src/http/console/pages/event-verdict.ts'
+import { madeOf } from '../../src/http/console/pages/task-timeline.ts'
 
 const NOW_MS = Date.parse('2026-11-26T03:12:41Z')
 const UID = '01a21e73-f82c-721e-bd96-b0f62aead455'
@@ -151,6 +152,15 @@ describe('a story', () => {
     expect(failing).toContain('What the provider was asked cannot be read now')
     expect(failing).not.toContain('is not kept')
     expect(await told(async () => [])).toContain('asked 3 times')
+  })
+
+  test('says of the event that Holdfast made at the deadline of a task that no answer to a poll is its origin', async () => {
+    const told = async (type: string) => timeline(await read([], [], { origin: 'poll', type }), '').toString()
+    expect(await told('task.expired')).toContain('Made at the deadline of its task, and stored')
+    expect(await told('task.completed')).toContain('Made of the answer to a poll, and stored')
+    const about = { origin: 'poll', type: 'task.expired' } as const
+    expect(madeOf(about)).toBe('made at the deadline of the task')
+    expect(madeOf({ ...about, type: 'task.completed' })).toBe('made of the answer to a poll')
   })
 
   test('is short, whatever errors there are and however many', async () => {

@@ -65,6 +65,25 @@ describe('the answer of the service', () => {
     expect((await send()).answer?.text).toBe('502 Bad Gateway 502 Bad Gateway nginx')
   })
 
+  test('that is a page has no secret that is spelt in character references, and no references in its words', async () => {
+    const page =
+      '<html><body>It&#39;s &lt;b&gt; &amp;lt; 1&#x1F600;, no my&#x2F;own&#45;token&#61; and my/own-token=</body>'
+    const { send } = await receiverThat(status(403, { 'content-type': 'text/html' }, page), {
+      headers: { authorization: 'Bearer my/own-token=' },
+    })
+    const { answer, error } = await send()
+    expect(answer?.text).toBe("It's <b> &lt; 1😀, no [redacted] and [redacted]")
+    expect(error).toMatch(/ answered 403: It's <b> &lt; 1😀, no \[redacted\] and \[redacted\]$/)
+  })
+
+  test('has no password that is sent by HTTP Basic, which a service decodes', async () => {
+    const authorization = `Basic ${Buffer.from('shop:my own:password').toString('base64')}`
+    const { send } = await receiverThat(status(401, {}, `shop with my own:password, ${authorization}`), {
+      headers: { authorization },
+    })
+    expect((await send()).answer?.text).toBe('shop with [redacted], [redacted]')
+  })
+
   test.each([
     ['empty', ''],
     ['white', ' \n '],

@@ -13,6 +13,7 @@ import { bytes, duration } from '../html/words.ts'
 import type { Visit } from '../routes.ts'
 import { jsonOf, MAX_PARSED_BYTES, type Payload, urlOf } from './event-payload.ts'
 import type { Story } from './event-story.ts'
+import { madeOf } from './task-timeline.ts'
 
 /** What stands beside an event: those that came under the same id or ended the same task. */
 export interface Beside {
@@ -78,7 +79,7 @@ const compareUrl = (visit: Visit, event: EventDetail, { event: { uid } }: Beside
 function line({ receivedAtMs }: EventDetail, { relation, event: other }: BesideEvent): Html {
   const apartMs = other.receivedAtMs - receivedAtMs
   const when_ = `${duration(Math.abs(apartMs))} ${apartMs > 0 ? 'later' : 'earlier'}`
-  const asked = other.origin === 'poll' ? own(', made of the answer to a poll') : NOTHING
+  const asked = other.origin === 'poll' ? own(`, ${madeOf(other)}`) : NOTHING
   return html`${mark(MARKS[other.status])} ${own(other.status)}: <a href="/console/events/${own(other.uid)}">${show(other.type, 80)}</a>, ${own(when_)}, ${own(RELATIONS[relation])}${asked}`
 }
 

@@ -1,5 +1,5 @@
 import type { Origin } from '../../../domain/event.ts'
-import type { Task } from '../../../domain/task.ts'
+import { isExpiry, type Task } from '../../../domain/task.ts'
 import { fitting } from '../html/budget.ts'
 import { type Html, html, NOTHING, own, when } from '../html/html.ts'
 import type { MarkName } from '../html/marks.ts'
@@ -41,10 +41,12 @@ const ARRIVALS: Readonly<Record<Origin, { readonly mark: MarkName; readonly word
   sample: { mark: 'received', words: 'Made as a sample, and stored' },
 }
 
+const EXPIRY = { mark: 'silent', words: 'Made at the deadline of its task, and stored' } as const
+
 function arrival({ event }: Story, headersUrl: string): Moment {
   const { receivedFrom } = event
   const { receivedAtMs, origin, source, sizeBytes: size, headers } = event
-  const { mark: name, words } = ARRIVALS[origin]
+  const { mark: name, words } = isExpiry(event) ? EXPIRY : ARRIVALS[origin]
   const by = when(origin === 'webhook', () => html`POST /v1/webhooks/${show(source, 60)} · `)
   return {
     id: 'm-arrival',

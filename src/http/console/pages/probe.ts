@@ -1,3 +1,4 @@
+import { OTHER_CAUSES } from '../../../domain/cause.ts'
 import type { DeadCause } from '../../../domain/dead-letters.ts'
 import type { Attempt } from '../../../domain/delivery.ts'
 import { HoldfastError } from '../../../domain/errors.ts'
@@ -110,8 +111,16 @@ function says(probed: Probed, event: Html, nowMs: number): Html {
     case 'succeeded':
       return html`<p>${mark('succeeded')} The probe ${event} succeeded at ${at} in ${own(tookOf(attempt))}. The cause seems gone.</p>`
     case 'failed':
-      return html`<p>${mark('dead')} The probe ${event} failed again at ${at}, after ${own(tookOf(attempt))}. The cause is still there.</p>`
+      return html`<p>${mark('dead')} The probe ${event} failed again at ${at}, after ${own(tookOf(attempt))}. ${own(causeNow(probed))}</p>`
   }
+}
+
+/** What the failure tells about the cause of the group. */
+function causeNow({ attempt, group }: Probed): string {
+  if (attempt?.outcome === 'retry_after') return 'Its handler asked for a later attempt.'
+  if (attempt?.cause === group.id) return 'The cause is still there.'
+  // Of the causes past the bounds, one cannot tell.
+  return attempt?.cause === undefined || group.id === OTHER_CAUSES.id ? '' : 'This time it counts as another cause.'
 }
 
 const tookOf = (attempt: Attempt | undefined): string => duration(Math.max(1, attempt?.durationMs ?? 0))

@@ -1,5 +1,5 @@
 import type { EventSummary } from '../../../domain/event.ts'
-import type { Task, TaskStatus } from '../../../domain/task.ts'
+import { isExpiry, type Task, type TaskStatus } from '../../../domain/task.ts'
 import type { Question } from '../../../domain/task-question.ts'
 import { type Html, html, own } from '../html/html.ts'
 import type { MarkName } from '../html/marks.ts'
@@ -87,8 +87,12 @@ function comingMoments({ nextPollAtMs, staleAtMs, expiresAtMs }: Task, nowMs: nu
   ]
 }
 
+/** Of what the service made an event. */
+export const madeOf = (event: Pick<EventSummary, 'origin' | 'type'>): string =>
+  isExpiry(event) ? 'made at the deadline of the task' : 'made of the answer to a poll'
+
 function eventMoment({ uid, type, receivedAtMs, origin, status }: EventSummary, task: Task): Moment {
-  const cameBy = origin === 'poll' ? 'made of the answer to a poll' : origin === 'webhook' ? 'came by webhook' : origin
+  const cameBy = origin === 'poll' ? madeOf({ origin, type }) : origin === 'webhook' ? 'came by webhook' : origin
   const ended = uid === task.eventUid ? '; it ended the task' : ''
   return {
     id: `t-${uid}`,
