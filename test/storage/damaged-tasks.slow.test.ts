@@ -127,3 +127,23 @@ test('a task whose questions are on a damaged page is postponed and ends all the
   }
   expect(store.warnings()).toEqual([expect.stringContaining('the database is damaged')])
 })
+
+test('the times of tasks that a clock ahead has written are set back, except those of questions on a damaged page', async () => {
+  const path = ownPath()
+  const aheadMs = START_MS + 30 * 86_400_000
+  const first = await openAt(path, aheadMs)
+  const tasks = Array.from({ length: 100 }, () => newTask({ maxWaitMs: 0 }))
+  await Promise.all(tasks.map((task) => first.track(task)))
+  const asked = { kind: 'poll', by: 'poller', atMs: aheadMs, durationMs: 5 } as const
+  const outcome = { error: 'no answer '.repeat(30), asked }
+  const claimed = await first.claimTasks(taskClaim({ staleLimit: TASKS }))
+  await first.postpone(claimed.map(({ uid, lease }) => ({ uid, lease, dueAtMs: aheadMs, outcome })))
+  await first.close()
+  zeroLeaf(path, 'task_question', 1)
+  const store = await openAt(path)
+  const waits = { retryMs: 0, retryAfterMs: 0, pollMs: 0, leaseMs: 0, isTrusted: true }
+  expect(await store.repairTimes(waits)).toMatchObject({ tasks: tasks.length })
+  const times = (await Promise.all(tasks.map(({ uid }) => store.questions(uid)))).flat().map(({ atMs }) => atMs)
+  expect(new Set(times)).toEqual(new Set([START_MS]))
+  expect(times.length).toBeLessThan(tasks.length)
+})

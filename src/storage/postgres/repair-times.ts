@@ -3,6 +3,7 @@ import { type LongestWaits, MAX_REPAIRED_ROWS, type RepairedTimes } from '../../
 import { IS_LEFT_TO_DEADLINE } from '../shared/tasks.ts'
 import type { DatabaseClock } from './clock.ts'
 import type { Connections } from './connections.ts'
+import { unlessDamaged } from './errors.ts'
 
 const CLOCK = `clock AS MATERIALIZED (SELECT clock_1($1) AS now, clock_1($1) + ${AHEAD_TOLERANCE_MS} AS ahead)`
 
@@ -145,7 +146,7 @@ export function createRepairTimes(connections: Connections, clock: DatabaseClock
     const awaited = await connections.run('work', AWAITED_TASKS, [given, pollMs, isTrusted])
     const ended = isTrusted ? await connections.run('work', ENDED_TASKS, [given]) : []
     const tasks = [...awaited, ...ended].map(({ key }) => Number(key))
-    if (isTrusted && tasks.length > 0) await connections.run('work', QUESTIONS, [given, tasks])
+    if (isTrusted && tasks.length > 0) await unlessDamaged(connections.run('work', QUESTIONS, [given, tasks]), [])
     return { events, deliveries: deliveries + started.length + leased.length, tasks: tasks.length }
   }
 }

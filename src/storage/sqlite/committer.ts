@@ -109,7 +109,7 @@ export class Committer {
       ...prepareDiscard(db, this.#counts, damage),
       judgeClock: prepareJudgeClock(db),
       shiftLeases: prepareShiftLeases(db),
-      repairTimes: prepareRepairTimes(db),
+      repairTimes: prepareRepairTimes(db, damage),
       redate: prepareRedate(db),
       holderOf: identities.holderOf,
       ...index,

@@ -4,6 +4,7 @@ import { type LongestWaits, MAX_REPAIRED_ROWS, type RepairedTimes } from '../../
 import { firstDeliveryKey, lastDeliveryKey } from '../shared/deliveries.ts'
 import { firstQuestionKey, lastQuestionKey } from '../shared/questions.ts'
 import { IS_LEFT_TO_DEADLINE } from '../shared/tasks.ts'
+import type { Damage } from './damage.ts'
 import { PENDING_HANDLERS } from './due-deliveries.ts'
 
 /** Keys of rows with a time that lies further ahead than any wait explains. */
@@ -73,7 +74,7 @@ export function prepareFindAhead(db: DatabaseSync) {
 }
 
 /** Corrects the times of the found rows, if they still lie ahead. */
-export function prepareRepairTimes(db: DatabaseSync) {
+export function prepareRepairTimes(db: DatabaseSync, damage: Damage) {
   const receive = db.prepare('UPDATE event SET received_at = ?2 WHERE key = ?1 AND received_at > ?2')
   const startOf = db.prepare(
     "UPDATE delivery SET due_at = ?3 WHERE key BETWEEN ?1 AND ?2 AND state IN ('pending', 'blocked') AND due_at > ?3",
@@ -97,6 +98,15 @@ export function prepareRepairTimes(db: DatabaseSync) {
     'UPDATE task SET ended_at = ?2, created_at = min(created_at, ?2) WHERE key = ?1 AND ended_at > ?2',
   )
 
+  /** Those on a damaged page stay as they are. */
+  const bringBackQuestions = (task: number, nowMs: number) =>
+    damage.around(
+      'the questions about task',
+      task,
+      () => askedAt.run(firstQuestionKey(task), lastQuestionKey(task), nowMs),
+      () => undefined,
+    )
+
   return (found: FoundAhead, { leaseMs, isTrusted }: LongestWaits, nowMs: number): RepairedTimes => {
     let deliveries = 0
     for (const key of found.deliveries) deliveries += Number(start.run(key, nowMs).changes)
@@ -111,7 +121,7 @@ export function prepareRepairTimes(db: DatabaseSync) {
       const begun = isTrusted ? Number(begin.run(key, nowMs).changes) : 0
       const ended = isTrusted ? Number(end.run(key, nowMs).changes) : 0
       const dueSooner = Number(ask.run(key, nowMs).changes)
-      if (isTrusted) askedAt.run(firstQuestionKey(key), lastQuestionKey(key), nowMs)
+      if (isTrusted) bringBackQuestions(key, nowMs)
       if (begun + ended + dueSooner > 0) tasks++
     }
     return { events, deliveries, tasks }
