@@ -178,7 +178,7 @@ function createPool({ processes, concurrency, timeoutMs }: DispatcherOptions): H
       secrets: [],
     },
     environment: process.env,
-    memoryMb: 256,
+    memoryMb: 128,
     onDroppedLines: () => {},
     processes: processes ?? 1,
     concurrency: concurrency ?? 8,

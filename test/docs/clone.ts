@@ -179,7 +179,7 @@ function startService(directory: string, environment: Readonly<Record<string, st
   const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { scripts: { start: string } }
   return spawn('bash', ['-c', scripts.start], {
     cwd: directory,
-    env: { ...environment, PORT: '0', OPS_PORT: '0' },
+    env: { ...environment, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, PORT: '0', OPS_PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 }

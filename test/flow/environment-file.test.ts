@@ -44,7 +44,10 @@ test('variables of .env, also of a file with a byte order mark, reach handlers, 
   await service.logged(({ level, msg }) => level === 40 && msg === warning)
   expect((await post(service.publicUrl, signedEvent('completion.started', { completion_id: 'c1' }))).status).toBe(200)
   const send = [mainFile, 'send', 'acme', 'acme.thing', '--url', service.publicUrl]
-  await promisify(execFile)(process.execPath, send, { cwd: directory, env: { PATH: process.env.PATH, ...environment } })
+  await promisify(execFile)(process.execPath, send, {
+    cwd: directory,
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...environment },
+  })
   expect(await service.logged(({ msg }) => msg === 'seen')).toMatchObject({
     atLoad: 'from the file',
     shared: 'environment',
