@@ -42,9 +42,12 @@ test('most pages of the documentation have commands that the tests run', () => {
   expect(withCommands.length).toBeGreaterThan(7)
 })
 
-/** The id of a cause: `$cause` of the pages on operating. */
+/** The id of a cause: `$cause` of the pages on operating. Causes are counted once a second at most. */
 async function aCause(): Promise<string> {
-  const { items } = (await (await api('/v1/dead')).json()) as { items: { cause: string }[] }
+  const { items } = await eventually(
+    async () => (await (await api('/v1/dead')).json()) as { items: { cause: string }[] },
+    ({ items: causes }) => causes.length > 0,
+  )
   return items[0]?.cause ?? expect.unreachable()
 }
 
