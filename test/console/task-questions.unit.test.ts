@@ -69,6 +69,19 @@ describe('the questions about a task', () => {
     )
   })
 
+  test('have ids of their own also where a clock that was ahead gave them one time', () => {
+    const at = { atMs: NOW_MS }
+    const questions = [
+      question(1, at),
+      ...[2, 3, 4].map((n) => question(n, { ...at, providerStatus: 'queued' })),
+      failed(5),
+      question(6, at),
+    ]
+    const ids = questionMoments(taskOf(6), questions, NOW_MS).map(({ id }) => id)
+    expect(ids.slice(0, 2)).toEqual([`q-${NOW_MS}`, `q-${NOW_MS}-1`])
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
   test('of which the store has no more are counted', () => {
     expect(linesOf([question(1)], 8)[0]).toContain(
       'The provider was asked 7 times before what it answered then is not kept',

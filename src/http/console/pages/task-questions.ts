@@ -28,7 +28,11 @@ export function questionMoments(task: Task, questions: readonly Question[], nowM
     at = isFold ? end : at + 1
   }
   const left = runs.length > MAX_LINES ? runs.splice(1, runs.length - MAX_LINES + 1) : []
-  const moments = runs.map((run) => (run.length > 1 ? fold(run, nowMs) : one(run[0] as Question)))
+  const idOf = idsByTime()
+  const moments = runs.map((run) => {
+    const id = idOf(run[0] as Question)
+    return run.length > 1 ? fold(run, id, nowMs) : one(run[0] as Question, id)
+  })
   return [...forgotten(task, questions), ...moments.slice(0, 1), ...leftOut(task, left.flat()), ...moments.slice(1)]
 }
 
@@ -68,16 +72,25 @@ const isSame = (one: Question, other: Question): boolean =>
   one.providerStatus === other.providerStatus &&
   one.error === other.error
 
-const idOf = ({ atMs }: Question): string => `q-${Math.round(atMs)}`
+/** Of questions whose times were brought back to the time of the store's clock, many have the same. */
+function idsByTime(): (question: Question) => string {
+  const given = new Map<number, number>()
+  return ({ atMs }) => {
+    const before = given.get(atMs) ?? 0
+    given.set(atMs, before + 1)
+    return `q-${Math.round(atMs)}${before === 0 ? '' : `-${before}`}`
+  }
+}
+
 const markOf = ({ kind, outcome }: Question): Moment['mark'] =>
   outcome === 'unusable' || (outcome === 'ended' && kind === 'submission') ? 'failing' : 'asked'
 
-function one(question: Question): Moment {
+function one(question: Question, id: string): Moment {
   const { atMs, durationMs, outcome } = question
   const took = `${outcome === 'unusable' ? 'after' : 'it answered in'} ${duration(durationMs)}`
   const end = outcome === 'ended' && question.kind === 'poll' ? ', which ended the task' : ''
   return {
-    id: idOf(question),
+    id,
     atMs,
     mark: markOf(question),
     title: html`${answerTo(question)}${own(end)}`,
@@ -85,12 +98,11 @@ function one(question: Question): Moment {
   }
 }
 
-function fold(questions: readonly Question[], nowMs: number): Moment {
+function fold(questions: readonly Question[], id: string, nowMs: number): Moment {
   const [first, last] = [questions[0] as Question, questions.at(-1) as Question]
   const lengths = questions.map(({ durationMs }) => durationMs)
   const [shortest, longest] = [duration(Math.min(...lengths)), duration(Math.max(...lengths))]
   const waits = questions.slice(1).map(({ atMs }, at) => atMs - (questions[at]?.atMs ?? atMs))
-  const id = idOf(first)
   return {
     id,
     atMs: first.atMs,
