@@ -49,9 +49,9 @@ const MARKS: Readonly<Record<BesideEvent['event']['status'], MarkName>> = {
 }
 
 const RELATIONS: Readonly<Record<Relation, string>> = {
-  has_id: 'it has the same id, with another body',
+  has_id: 'which has the id, with another body',
   same_id: 'with the same id and another body',
-  ended_task: 'it ended the task',
+  ended_task: 'which ended the task',
   same_task: 'about the same task, which had ended',
 }
 
