@@ -41,6 +41,7 @@ describe('a process whose log is not accepted ends all the same', () => {
         SOURCES: 'ai',
         SOURCE_AI_SECRET: AI_SECRET,
         HANDLERS_DIR: handlersIn(directory, { 'it.js': handler }),
+        HANDLER_PROCESSES: '1',
       },
     })
     closeSync(fullDisk)
