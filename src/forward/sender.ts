@@ -125,7 +125,8 @@ function textsWithout(secrets: readonly string[]) {
     if (!['', 'identity'].includes(headers['content-encoding'] ?? '')) return ''
     const text = beginning.toString()
     if (!isText(text)) return ''
-    const read = isPage(text, headers['content-type']) ? wordsOf(redact(text)) : unescaped(text)
+    const plain = unescaped(text)
+    const read = isPage(text, headers['content-type']) ? wordsOf(redact(plain)) : plain
     const safe = isCut ? read.slice(0, Math.max(0, read.length - unsafeLength)) : read
     const line = redact(safe)
       .replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ')

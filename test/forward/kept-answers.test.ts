@@ -76,6 +76,16 @@ describe('the answer of the service', () => {
     expect(error).toMatch(/ answered 403: It's <b> &lt; 1😀, no \[redacted\] and \[redacted\]$/)
   })
 
+  test('that is JSON under the content type of a page, as PHP sends it, has no secret in escapes either', async () => {
+    const { send } = await receiverThat(
+      status(403, { 'content-type': 'text/html; charset=UTF-8' }, String.raw`{"message":"no my\/own-token"}`),
+      { headers: { 'x-key': 'my/own-token' } },
+    )
+    const { answer, error } = await send()
+    expect(answer?.text).toBe('{"message":"no [redacted]"}')
+    expect(error).toMatch(/ answered 403: no \[redacted\]$/)
+  })
+
   test('has no password that is sent by HTTP Basic, which a service decodes', async () => {
     const authorization = `Basic ${Buffer.from('shop:my own:password').toString('base64')}`
     const { send } = await receiverThat(status(401, {}, `shop with my own:password, ${authorization}`), {
