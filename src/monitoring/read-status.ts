@@ -11,6 +11,7 @@ import type { SourceHealth } from '../domain/source-health.ts'
 import { STAT_SPANS, type StatSpan, type StatStore } from '../domain/stat-store.ts'
 import type { ReadStatus, RecentNumbers, ServiceStatus } from '../domain/status.ts'
 import type { StoreHealth } from '../domain/store-health.ts'
+import { within } from '../domain/within.ts'
 import { type Observed, RECENT_HOURS } from './check.ts'
 import { type ExpiredTasks, readExpiredTasks } from './expired-tasks.ts'
 import { readFailing, readWaiting } from './handler-problems.ts'
@@ -135,18 +136,7 @@ async function readStatus(parts: StatusParts, startedAtMs: number): Promise<Serv
   }
 }
 
-/** The value; undefined if it does not come in time, or cannot be read. */
-async function inTime<Value>(value: Promise<Value>): Promise<Value | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), TIMEOUT_MS).unref()
-  })
-  try {
-    return await Promise.race([value.catch(() => undefined), late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+const inTime = <Value>(value: Promise<Value>): Promise<Value | undefined> => within(TIMEOUT_MS, value)
 
 async function statesOf({ sources, sourceState }: StatusParts): Promise<ReadonlyMap<string, SourceState>> {
   const states = await Promise.all(

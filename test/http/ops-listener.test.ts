@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { newUid } from '../../src/domain/names.ts'
+import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import type { EventJson } from '../../src/http/schemas/events.ts'
-import { detailOf, event, shareOps, startOps } from './ops-service.ts'
+import { detailOf, event, opsDefaults, shareOps, startOps } from './ops-service.ts'
 
 interface List<Item> {
   readonly items: readonly Item[]
@@ -157,6 +158,24 @@ describe('an event in the ops API', () => {
     expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
     expect(answer.headers.get('repr-digest')).toBe(`sha-256=:${createHash('sha256').update(body).digest('base64')}:`)
   })
+})
+
+test('an event and a task are told without what beside them cannot be read, or not in time', async () => {
+  const { store } = await startOps()
+  const given = opsDefaults(store)
+  const { uid } = await store.append(event())
+  await given.tasks.begin({ source: 'ai', work: { taskId: 'task_1' } })
+  const app = createOpsListener({
+    ...given,
+    store: Object.assign(store, { beside: async () => Promise.withResolvers<never>().promise }),
+    tasks: { ...given.tasks, questions: async () => Promise.reject(new Error('a damaged page')) },
+  })
+  const read = async (url: string) => (await app.inject({ url, headers: { host: 'localhost' } })).json()
+  const [told, toldTask] = await Promise.all([read(`/v1/events/${uid}`), read('/v1/tasks/ai/task_1')])
+  expect(told).toMatchObject({ uid, deliveries: [{ handler: 'log' }] })
+  expect(told).not.toHaveProperty('beside')
+  expect(toldTask).toMatchObject({ task_id: 'task_1', status: 'pending' })
+  expect(toldTask).not.toHaveProperty('questions')
 })
 
 describe('a request to the ops API for an event that does not exist', () => {

@@ -1,9 +1,10 @@
 import type { ReadStatus, ServiceStatus } from '../../domain/status.ts'
+import { within } from '../../domain/within.ts'
 import type { Badge, Badges } from './html/layout.ts'
 import { counted, whole } from './html/words.ts'
 import { runningOf } from './pages/running-replays.ts'
 import type { ConsolePorts } from './ports.ts'
-import { Recent, within } from './recent.ts'
+import { Recent } from './recent.ts'
 
 /** How long the numbers are given again: all pages share one reading. */
 const FRESH_MS = 3_000

@@ -1,3 +1,5 @@
+import { within } from '../../domain/within.ts'
+
 /** What was read a moment ago, for all who ask for the same: at most one reading of each key at a time, and `max` keys. */
 export class Recent<Value> {
   readonly #keepMs: number
@@ -29,17 +31,6 @@ export class Recent<Value> {
       },
     )
     return mine.value
-  }
-}
-
-/** What the promise resolves with; undefined if that takes longer, or fails. */
-export async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => resolve(undefined), ms)
-  try {
-    return await Promise.race([promise.catch(() => undefined), late])
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -9,6 +9,7 @@ import { MAX_NAME_LENGTH } from '../../domain/limits.ts'
 import { isUid } from '../../domain/names.ts'
 import { EVENT_OUTCOMES } from '../../domain/outcome.ts'
 import { parseMatch } from '../../domain/payload-match.ts'
+import { within } from '../../domain/within.ts'
 import { eventFields, payloadFields, receivedFields } from '../schemas/event-filter.ts'
 import {
   DeliverySchema,
@@ -23,6 +24,9 @@ import {
 import { OneOf, PageOf, pageJson, Text } from '../schemas/schema.ts'
 import { inWords, noteChange } from './audit.ts'
 import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
+
+/** What stands beside an event may need the store's writer, which a hanging disk holds up. */
+const BESIDE_MS = 1_000
 
 const EventQuery = Type.Object(
   {
@@ -82,7 +86,7 @@ export function registerEvents(app: OpsApp, store: EventStore): void {
       const uid = uidOf(params)
       const event = (await store.event(uid)) ?? notFound(uid)
       // What cannot be read beside an event does not keep the event itself from being read.
-      const beside = await store.beside(uid).catch(() => undefined)
+      const beside = await within(BESIDE_MS, store.beside(uid))
       return reply.send(eventDetailJson(event, beside))
     },
   )

@@ -9,12 +9,16 @@ import {
 } from '../../domain/limits.ts'
 import { TASK_STATUSES } from '../../domain/task.ts'
 import type { TaskOrder, TaskService } from '../../domain/task-service.ts'
+import { within } from '../../domain/within.ts'
 import { OneOf, PageOf, pageJson, Text } from '../schemas/schema.ts'
 import { TaskDetailSchema, TaskSchema, taskDetailJson, taskJson } from '../schemas/tasks.ts'
 import { noteChange } from './audit.ts'
 import { clientGone } from './client-gone.ts'
 import { longSubmitOf } from './json-body.ts'
 import { filterOf, type OpsApp, pageQuery, pageRequest } from './ops-app.ts'
+
+/** The task is told without its questions if they cannot be read by then. */
+const QUESTIONS_MS = 1_000
 
 const Body = Type.Object(
   {
@@ -121,7 +125,7 @@ function registerTask(app: OpsApp, tasks: TaskService): void {
     },
     async ({ params: { source, task_id }, query, raw }, reply) => {
       const task = await tasks.show(source, task_id, (query.wait ?? 0) * 1_000, clientGone(raw, reply.raw))
-      return reply.send(taskDetailJson(task, await tasks.questions(task)))
+      return reply.send(taskDetailJson(task, await within(QUESTIONS_MS, tasks.questions(task))))
     },
   )
 
@@ -153,7 +157,7 @@ function registerTask(app: OpsApp, tasks: TaskService): void {
     },
     async ({ params }, reply) => {
       const task = await tasks.poll(params.source, params.task_id)
-      return reply.send(taskDetailJson(task, await tasks.questions(task)))
+      return reply.send(taskDetailJson(task, await within(QUESTIONS_MS, tasks.questions(task))))
     },
   )
 }

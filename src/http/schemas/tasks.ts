@@ -38,9 +38,11 @@ export type QuestionJson = Static<typeof QuestionSchema>
 
 export const TaskDetailSchema = Type.Object({
   ...TaskSchema.properties,
-  questions: Type.Array(QuestionSchema, {
-    description: `What the provider was asked about the task, and what came of it, the oldest first: the last ${MAX_QUESTIONS}`,
-  }),
+  questions: Type.Optional(
+    Type.Array(QuestionSchema, {
+      description: `What the provider was asked about the task, and what came of it, the oldest first: the last ${MAX_QUESTIONS}. Absent: they could not be read`,
+    }),
+  ),
 })
 export type TaskDetailJson = Static<typeof TaskDetailSchema>
 
@@ -65,15 +67,25 @@ export const taskJson = (task: Task): TaskJson => ({
   event_uid: task.eventUid,
 })
 
-export const taskDetailJson = (task: Task, questions: readonly Question[]): TaskDetailJson => ({
+export const taskDetailJson = (task: Task, questions: readonly Question[] | undefined): TaskDetailJson => ({
   ...taskJson(task),
-  questions: questions.map(({ kind, by, atMs, durationMs, outcome, providerStatus, error }) => ({
-    kind,
-    by,
-    at: toIso(atMs),
-    duration_ms: durationMs,
-    outcome,
-    provider_status: providerStatus ?? null,
-    error: error ?? null,
-  })),
+  ...(questions !== undefined && { questions: questions.map(questionJson) }),
+})
+
+const questionJson = ({
+  kind,
+  by,
+  atMs,
+  durationMs,
+  outcome,
+  providerStatus,
+  error,
+}: Question): Static<typeof QuestionSchema> => ({
+  kind,
+  by,
+  at: toIso(atMs),
+  duration_ms: durationMs,
+  outcome,
+  provider_status: providerStatus ?? null,
+  error: error ?? null,
 })

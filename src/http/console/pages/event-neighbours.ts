@@ -1,8 +1,8 @@
 import type { EventFilter } from '../../../domain/event-filter.ts'
 import type { EventStore } from '../../../domain/event-store.ts'
+import { within } from '../../../domain/within.ts'
 import { type Html, html, NOTHING, own } from '../html/html.ts'
 import { show } from '../html/show.ts'
-import { within } from '../recent.ts'
 import type { Visit } from '../routes.ts'
 import { filterOfWords, wordsIn } from '../search-words.ts'
 

@@ -1,5 +1,5 @@
 import type { CappedCount, EventFacets, OutcomeCounts } from '../../../domain/event-facets.ts'
-import { within } from '../recent.ts'
+import { within } from '../../../domain/within.ts'
 import { filterOfWords, type SearchWord } from '../search-words.ts'
 
 /** A search without one of its words. */
