@@ -61,6 +61,29 @@ test('an event that is appended while the event before it gives up its id takes 
   expect(await other.append({ ...good, uid: newUid() })).toMatchObject({ outcome: 'duplicate', uid: good.uid })
 })
 
+test('an event that is sent again while it gives up its id is a duplicate, also if another one takes the id', async () => {
+  const url = ownSchema()
+  const [one, other] = [await openReplica(url), await openReplica(url)]
+  const bad = newEvent({ ...now(), unjudged: ['a schema'] })
+  await one.append(bad)
+  const work = await claimOne(one)
+  const good = corrected(bad)
+  expect(await one.append(good)).toMatchObject({ outcome: 'conflict' })
+  // The id is given up, and that is not committed yet.
+  const blocker = await blockedBy(url, `SELECT FROM event WHERE uid = '${good.uid}' FOR UPDATE`)
+  const settling = one.settle([{ ...refused(work), judgement: 'a schema' }])
+  await waitingFor(url, blocker.pid)
+  const [settler] = await queryIn<{ pid: number }>(url, WAITING, [blocker.pid])
+  const appending = other.append({ ...bad, uid: newUid() })
+  await waitingFor(url, settler?.pid ?? 0)
+  await blocker.release()
+  expect(await settling).toEqual([true])
+  expect(await appending).toMatchObject({ outcome: 'duplicate', uid: bad.uid })
+  expect(await one.event(bad.uid)).toMatchObject({ status: 'quarantined', repeats: { times: 1 } })
+  expect((await claimOne(one)).event.uid).toBe(good.uid)
+  expect(await queryIn(url, 'SELECT FROM event_key')).toHaveLength(2)
+})
+
 test('each of many events that one replica corrects while another one quarantines them runs once', async () => {
   const url = ownSchema()
   const [one, other] = [await openReplica(url), await openReplica(url)]

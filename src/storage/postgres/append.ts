@@ -252,6 +252,7 @@ function jsonOf(event: NewEvent, n: number, checksum: string) {
     ...(taskEnd !== undefined && { task_end: taskEnd.status, task_word: escapeTextOrNull(taskEnd.word) }),
     created_at_source: event.createdAtSource,
     ...(event.dedupe === 'body' && { by_body: 1 }),
+    ...(event.unjudged !== undefined && { unjudged: event.unjudged }),
     ...(taskLease !== undefined && {
       asked_uid: taskLease.uid,
       asked_lease: taskLease.lease,

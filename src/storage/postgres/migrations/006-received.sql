@@ -3,6 +3,21 @@
 ALTER TABLE event ADD COLUMN received_from text;
 ALTER TABLE event ADD COLUMN verified_by text COLLATE "C";
 
+-- The event with the same bytes that one of these judgements has quarantined; NULL if there is none, or none that can be read.
+CREATE FUNCTION judged_1(p_source text, p_id text, p_checksum bytea, p_judgements text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (
+    SELECT x.key FROM event_key AS k JOIN event AS x ON x.key = k.event
+    WHERE k.source = p_source AND k.id = p_id AND k.variant = 'q'::bytea || p_checksum AND x.status = 'quarantined' AND EXISTS (
+      SELECT FROM attempt AS a JOIN attempt_detail AS t ON t.delivery = a.delivery AND t.ordinal = a.ordinal
+      WHERE a.delivery BETWEEN x.key * 1024 AND x.key * 1024 + 1023 AND a.outcome = 'rejected'
+        AND t.detail::json ->> 'judgement' = ANY (p_judgements)
+    )
+  );
+EXCEPTION WHEN data_corrupted OR index_corrupted THEN
+  RETURN NULL;
+END $$;
+
 -- As append_4, with `received_from`, `verified_by`, and the question that was asked about the task that the event ends; and it counts the
 -- events that were sent again.
 CREATE FUNCTION append_6(
@@ -66,7 +81,7 @@ BEGIN
     status text, reasons text, task text, api_version text, headers text, traceparent text, size integer, checksum text,
     handlers json, task_end text, task_word text, asked_uid uuid, asked_lease text, asked_by text,
     asked_word text, asked_error text, asked_at bigint, asked_question json, leased json, lease_ms bigint, leases_ms json, created_at_source text, by_body smallint,
-    order_keys json, order_text text, received_from text, verified_by text
+    order_keys json, order_text text, received_from text, verified_by text, unjudged text[]
   ) LOOP
     v_key := v_keys[e.n];
     v_offset := v_offset + e.size;
@@ -95,6 +110,16 @@ BEGIN
       IF v_first IS NULL OR NOT v_key = ANY (v_first) THEN
         SELECT f.variant, f.outcome, f.known INTO v_variant, v_outcome, v_known
         FROM identify_3(v_key, e.source, e.id, v_checksum, e.status <> 'quarantined', e.by_body IS NOT NULL) AS f;
+      END IF;
+      -- A handler process may have quarantined the same event since the caller looked: that event has given the id up by a commit for
+      -- which this one has waited, and is seen from then on.
+      IF v_variant IS NOT NULL AND e.unjudged IS NOT NULL AND e.by_body IS NULL THEN
+        v_known := judged_1(e.source, e.id, v_checksum, e.unjudged);
+        IF v_known IS NOT NULL THEN
+          DELETE FROM event_key AS k WHERE k.source = e.source AND k.id = e.id AND k.event = v_key;
+          v_variant := NULL;
+          v_outcome := 'duplicate';
+        END IF;
       END IF;
       IF v_variant IS NULL THEN
         v_again := v_again || v_known;
