@@ -8,7 +8,10 @@ test('a handler that asks for a retry after an invalid time waits by the retry p
   const module = 'export default (r) => r.on("thing", { name: "hasty" }, (e, c) => c.retryAfter(e.data.wait * 1000))'
   const HANDLERS_DIR = handlersIn(directory, { 'hasty.js': module })
   const hour = '3600000'
-  const service = await startService({ HANDLERS_DIR, RETRY_BASE_MS: hour, RETRY_CAP_MS: hour }, directory)
+  const service = await startService(
+    { HANDLERS_DIR, HANDLER_PROCESSES: '1', RETRY_BASE_MS: hour, RETRY_CAP_MS: hour },
+    directory,
+  )
   const { uid } = await post(service.publicUrl, signedEvent('thing', {}))
   const warning = await service.logged((line) => line.uid === uid && line.asked !== undefined)
   expect(warning).toMatchObject({ level: 40, handler: 'hasty', asked: 'NaN' })

@@ -20,7 +20,7 @@ const finished = {
 
 describe('a signed event', () => {
   test('is stored, acknowledged and handled, and the ops API shows all of it', async () => {
-    const service = await startService()
+    const service = await startService({ HANDLER_PROCESSES: '1' })
     const event = signedEvent('completion.finished', finished)
     const { status, uid, duplicate } = await post(service.publicUrl, event)
     expect({ status, duplicate }).toEqual({ status: 200, duplicate: false })

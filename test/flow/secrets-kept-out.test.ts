@@ -8,14 +8,12 @@ import { handlersIn, startService, temporaryDirectory } from '../support/service
 
 const OLD = `whsec_${Buffer.from('an old secret, thirty-two bytes!').toString('base64')}`
 const API_KEY = 'sk-0123456789-abcdefghij'
+const CALLED = { SOURCE_AI_API_KEY: API_KEY, SOURCE_AI_API_URL: 'http://127.0.0.1:9', HANDLER_PROCESSES: '1' }
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
 
 test('no secret of a source is stored, shown or logged, whichever header carries it', async () => {
   const directory = temporaryDirectory()
-  const service = await startService(
-    { SOURCE_AI_SECRET: `${AI_SECRET},${OLD}`, SOURCE_AI_API_KEY: API_KEY, SOURCE_AI_API_URL: 'http://127.0.0.1:9' },
-    directory,
-  )
+  const service = await startService({ ...CALLED, SOURCE_AI_SECRET: `${AI_SECRET},${OLD}` }, directory)
   const body = Buffer.from(JSON.stringify({ type: 'no.such', data: { a: 1 } }))
   const headers = {
     'content-type': 'application/json',
@@ -64,9 +62,8 @@ test('no secret of a source gets into the log through a handler, whichever way t
     }`
   const service = await startService(
     {
+      ...CALLED,
       SOURCE_AI_SECRET: AI_SECRET,
-      SOURCE_AI_API_KEY: API_KEY,
-      SOURCE_AI_API_URL: 'http://127.0.0.1:9',
       HANDLERS_DIR: handlersIn(directory, { 'leak.js': leak }),
     },
     directory,

@@ -113,8 +113,6 @@ export function startService(
     SOURCE_AI_SECRET: AI_SECRET,
     DATABASE_URL: `file:${join(directory, 'data/holdfast.db')}`,
     HANDLERS_DIR: CATALOGUE_HANDLERS,
-    // Each takes longer to start than most tests.
-    HANDLER_PROCESSES: '1',
     ...environment,
   })
 }
