@@ -126,58 +126,67 @@ test('a start that has to change tables waits for a transaction that uses them, 
   expect((await store.claim(claimRequest())).work).toHaveLength(3)
 })
 
-test('a replica of schema version 5 goes on with its own appends after a newer one has changed the schema', async () => {
-  const url = ownSchema()
-  const client = await olderReplica(url, 5)
-  const body = Buffer.from('{"customer":"c1"}')
-  const append = async () => {
-    const row = { ...rowOf('a', body), created_at_source: 'received' }
-    const values = [null, Date.now(), 1, false, null, JSON.stringify([row]), body]
-    await client.query({ name: 'append', text: 'SELECT * FROM append_4($1, $2, $3, $4, $5, $6, $7)', values })
-    return row.uid
-  }
-  const appendIndexed = async () => {
-    const row = { ...rowOf('a', body), created_at_source: 'received' }
-    const indexed = [{ uid: row.uid, source: 'stripe', path: 'customer', value: 'c1' }]
-    const values = [null, Date.now(), 1, false, null, JSON.stringify([row]), body, JSON.stringify(indexed)]
-    const text = 'SELECT * FROM append_indexed_1($1, $2, $3, $4, $5, $6, $7, $8)'
-    await client.query({ name: 'append-indexed', text, values })
-    return row.uid
-  }
-  const uids = [await append(), await appendIndexed()]
-  const store = await open(url)
-  await client.query("INSERT INTO payload_path (source, path, complete_from) VALUES ('stripe', 'customer', 0)")
-  uids.push(await append(), await appendIndexed())
-  for (const uid of uids) {
-    const event = await store.event(uid)
-    expect(event).toMatchObject({ uid, status: 'accepted', deliveries: [{ handler: 'a', state: 'pending' }] })
-    expect(event).not.toHaveProperty('receivedFrom')
-    expect(Buffer.from(await store.body(uid))).toEqual(body)
-  }
-  expect(await queryIn(url, 'SELECT value FROM payload_value')).toEqual([{ value: 'c1' }])
-  const known = newEvent({ body, receivedAtMs: Date.now() })
-  const resend = { ...rowOf('a', body), id: known.id, created_at_source: 'received' }
-  const values = [null, Date.now(), 1, false, null, JSON.stringify([resend]), body]
-  await store.append(known)
-  const answer = await client.query({ text: 'SELECT * FROM append_4($1, $2, $3, $4, $5, $6, $7)', values })
-  expect(answer.rows).toMatchObject([{ outcome: 'duplicate', uid: known.uid }])
-  expect(await store.event(known.uid)).not.toHaveProperty('repeats')
-  expect(await store.append({ ...known, uid: newUid() })).toMatchObject({ outcome: 'duplicate' })
-  expect(await store.event(known.uid)).toMatchObject({ repeats: { times: 1 } })
-  uids.push(known.uid)
-  expect((await store.claim(claimRequest())).work.map(({ event }) => event.uid)).toEqual(uids)
-})
+test.each([
+  [5, 'append_4', 'append_indexed_1'],
+  [6, 'append_6', 'append_indexed_2'],
+])(
+  'a replica of schema version %i goes on with its own appends after a newer one has changed the schema',
+  async (version, appends, appendsIndexed) => {
+    const url = ownSchema()
+    const client = await olderReplica(url, version)
+    const body = Buffer.from('{"customer":"c1"}')
+    const append = async () => {
+      const row = { ...rowOf('a', body), created_at_source: 'received' }
+      const values = [null, Date.now(), 1, false, null, JSON.stringify([row]), body]
+      await client.query({ name: 'append', text: `SELECT * FROM ${appends}($1, $2, $3, $4, $5, $6, $7)`, values })
+      return row.uid
+    }
+    const appendIndexed = async () => {
+      const row = { ...rowOf('a', body), created_at_source: 'received' }
+      const indexed = [{ uid: row.uid, source: 'stripe', path: 'customer', value: 'c1' }]
+      const values = [null, Date.now(), 1, false, null, JSON.stringify([row]), body, JSON.stringify(indexed)]
+      const text = `SELECT * FROM ${appendsIndexed}($1, $2, $3, $4, $5, $6, $7, $8)`
+      await client.query({ name: 'append-indexed', text, values })
+      return row.uid
+    }
+    const uids = [await append(), await appendIndexed()]
+    const store = await open(url)
+    await client.query("INSERT INTO payload_path (source, path, complete_from) VALUES ('stripe', 'customer', 0)")
+    uids.push(await append(), await appendIndexed())
+    for (const uid of uids) {
+      const event = await store.event(uid)
+      expect(event).toMatchObject({ uid, status: 'accepted', deliveries: [{ handler: 'a', state: 'pending' }] })
+      expect(event).not.toHaveProperty('receivedFrom')
+      expect(Buffer.from(await store.body(uid))).toEqual(body)
+    }
+    expect(await queryIn(url, 'SELECT value FROM payload_value')).toEqual([{ value: 'c1' }])
+    const known = newEvent({ body, receivedAtMs: Date.now() })
+    const resend = { ...rowOf('a', body), id: known.id, created_at_source: 'received' }
+    const values = [null, Date.now(), 1, false, null, JSON.stringify([resend]), body]
+    await store.append(known)
+    const answer = await client.query({ text: `SELECT * FROM ${appends}($1, $2, $3, $4, $5, $6, $7)`, values })
+    expect(answer.rows).toMatchObject([{ outcome: 'duplicate', uid: known.uid }])
+    expect(await store.event(known.uid)).not.toHaveProperty('repeats')
+    expect(await store.append({ ...known, uid: newUid() })).toMatchObject({ outcome: 'duplicate' })
+    expect(await store.event(known.uid)).toMatchObject({ repeats: { times: 1 } })
+    uids.push(known.uid)
+    expect((await store.claim(claimRequest())).work.map(({ event }) => event.uid)).toEqual(uids)
+  },
+)
 
-test('a replica of schema version 5 postpones and deletes tasks beside a newer one, and leaves no questions behind', async () => {
-  const url = ownSchema()
-  const client = await olderReplica(url, 5)
-  const store = await open(url)
-  const { uid, lease } = await trackLeased(store)
-  const asked = { kind: 'poll', by: 'poller', atMs: Date.now(), durationMs: 5 } as const
-  await store.postpone([{ uid, lease, dueAtMs: Date.now(), outcome: { error: 'down', asked } }])
-  await client.query('UPDATE task SET polls = polls + 1 WHERE uid = $1', [uid])
-  expect((await taskBy(store, uid)).polls).toBe(2)
-  expect(await store.questions(uid)).toMatchObject([{ error: 'down', durationMs: 5 }])
-  await client.query('DELETE FROM task WHERE uid = $1', [uid])
-  expect(await queryIn(url, 'SELECT key FROM task_question')).toEqual([])
-})
+test.each([5, 6])(
+  'a replica of schema version %i postpones and deletes tasks beside a newer one, and leaves no questions behind',
+  async (version) => {
+    const url = ownSchema()
+    const client = await olderReplica(url, version)
+    const store = await open(url)
+    const { uid, lease } = await trackLeased(store)
+    const asked = { kind: 'poll', by: 'poller', atMs: Date.now(), durationMs: 5 } as const
+    await store.postpone([{ uid, lease, dueAtMs: Date.now(), outcome: { error: 'down', asked } }])
+    await client.query('UPDATE task SET polls = polls + 1 WHERE uid = $1', [uid])
+    expect((await taskBy(store, uid)).polls).toBe(2)
+    expect(await store.questions(uid)).toMatchObject([{ error: 'down', durationMs: 5 }])
+    await client.query('DELETE FROM task WHERE uid = $1', [uid])
+    expect(await queryIn(url, 'SELECT key FROM task_question')).toEqual([])
+  },
+)

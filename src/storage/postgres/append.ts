@@ -20,7 +20,7 @@ import type { Heartbeat } from './heartbeat.ts'
 import type { Leases } from './own-leases.ts'
 import { questionJson } from './questions.ts'
 
-const APPEND = { name: 'append', text: 'SELECT * FROM append_6($1, $2, $3, $4, $5, $6, $7)' }
+const APPEND = { name: 'append', text: 'SELECT * FROM append_7($1, $2, $3, $4, $5, $6, $7)' }
 
 interface AppendRow extends Row {
   readonly n: number
@@ -47,7 +47,7 @@ interface AppendParts {
 
 const APPEND_INDEXED = {
   name: 'append-indexed',
-  text: 'SELECT * FROM append_indexed_2($1, $2, $3, $4, $5, $6, $7, $8)',
+  text: 'SELECT * FROM append_indexed_3($1, $2, $3, $4, $5, $6, $7, $8)',
 }
 
 /** The statement for events, and its values: a longer one if values of their payloads are indexed. */
@@ -222,7 +222,7 @@ function bodiesOf(events: readonly NewEvent[]): Buffer {
   return Buffer.from(buffer, byteOffset, length)
 }
 
-/** The form that `append_6` reads, where an absent field is null. */
+/** The form that `append_7` reads, where an absent field is null. */
 function jsonOf(event: NewEvent, n: number, checksum: string) {
   const { reasons, task, apiVersion, traceparent, handlers, orderKeys, taskEnd, taskLease } = event
   return {

@@ -36,7 +36,8 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
     '005-pause.sql',
     '005-payload-index.sql',
   ],
-  ['006-questions.sql', '006-received.sql', '006-repeats.sql', '006-beside.sql'],
+  ['006-received.sql'],
+  ['007-questions.sql', '007-repeats.sql', '007-beside.sql', '007-append.sql'],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

@@ -19,7 +19,8 @@ const MIGRATIONS: readonly (readonly string[])[] = [
     '006-pause.sql',
     '006-payload-index.sql',
   ],
-  ['007-received.sql', '007-questions.sql', '007-repeats.sql', '007-beside.sql'],
+  ['007-received.sql'],
+  ['008-questions.sql', '008-repeats.sql', '008-beside.sql'],
 ]
 
 export const SCHEMA_VERSION = MIGRATIONS.length

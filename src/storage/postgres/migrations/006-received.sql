@@ -3,23 +3,7 @@
 ALTER TABLE event ADD COLUMN received_from text;
 ALTER TABLE event ADD COLUMN verified_by text COLLATE "C";
 
--- The event with the same bytes that one of these judgements has quarantined; NULL if there is none, or none that can be read.
-CREATE FUNCTION judged_1(p_source text, p_id text, p_checksum bytea, p_judgements text[]) RETURNS bigint LANGUAGE plpgsql AS $$
-BEGIN
-  RETURN (
-    SELECT x.key FROM event_key AS k JOIN event AS x ON x.key = k.event
-    WHERE k.source = p_source AND k.id = p_id AND k.variant = 'q'::bytea || p_checksum AND x.status = 'quarantined' AND EXISTS (
-      SELECT FROM attempt AS a JOIN attempt_detail AS t ON t.delivery = a.delivery AND t.ordinal = a.ordinal
-      WHERE a.delivery BETWEEN x.key * 1024 AND x.key * 1024 + 1023 AND a.outcome = 'rejected'
-        AND t.detail::json ->> 'judgement' = ANY (p_judgements)
-    )
-  );
-EXCEPTION WHEN data_corrupted OR index_corrupted THEN
-  RETURN NULL;
-END $$;
-
--- As append_4, with `received_from`, `verified_by`, and the question that was asked about the task that the event ends; and it counts the
--- events that were sent again.
+-- As append_4, with `received_from` and `verified_by`.
 CREATE FUNCTION append_6(
   p_now bigint, p_local_now bigint, p_count integer, p_ends boolean, p_lease text, p_events json, p_bodies bytea
 ) RETURNS TABLE (
@@ -44,9 +28,6 @@ DECLARE
   v_known bigint;
   v_ends boolean;
   v_superseded boolean;
-  v_again bigint[] := '{}';
-  v_again_at bigint[] := '{}';
-  v_again_from text[] := '{}';
   t task;
   e record;
 BEGIN
@@ -80,8 +61,8 @@ BEGIN
     n integer, uid uuid, source text, provider text, id text, type text, created_at text, received_at bigint, origin text,
     status text, reasons text, task text, api_version text, headers text, traceparent text, size integer, checksum text,
     handlers json, task_end text, task_word text, asked_uid uuid, asked_lease text, asked_by text,
-    asked_word text, asked_error text, asked_at bigint, asked_question json, leased json, lease_ms bigint, leases_ms json, created_at_source text, by_body smallint,
-    order_keys json, order_text text, received_from text, verified_by text, unjudged text[]
+    asked_word text, asked_error text, leased json, lease_ms bigint, leases_ms json, created_at_source text, by_body smallint,
+    order_keys json, order_text text, received_from text, verified_by text
   ) LOOP
     v_key := v_keys[e.n];
     v_offset := v_offset + e.size;
@@ -111,20 +92,7 @@ BEGIN
         SELECT f.variant, f.outcome, f.known INTO v_variant, v_outcome, v_known
         FROM identify_3(v_key, e.source, e.id, v_checksum, e.status <> 'quarantined', e.by_body IS NOT NULL) AS f;
       END IF;
-      -- A handler process may have quarantined the same event since the caller looked: that event has given the id up by a commit for
-      -- which this one has waited, and is seen from then on.
-      IF v_variant IS NOT NULL AND e.unjudged IS NOT NULL AND e.by_body IS NULL THEN
-        v_known := judged_1(e.source, e.id, v_checksum, e.unjudged);
-        IF v_known IS NOT NULL THEN
-          DELETE FROM event_key AS k WHERE k.source = e.source AND k.id = e.id AND k.event = v_key;
-          v_variant := NULL;
-          v_outcome := 'duplicate';
-        END IF;
-      END IF;
       IF v_variant IS NULL THEN
-        v_again := v_again || v_known;
-        v_again_at := v_again_at || e.received_at;
-        v_again_from := v_again_from || e.received_from;
         RETURN QUERY SELECT e.n, v_outcome, x.uid, NULL::uuid, NULL, NULL, NULL, NULL, NULL::bigint, (
           SELECT json_agg(d.handler ORDER BY d.key)::text FROM delivery AS d
           WHERE v_outcome = 'duplicate' AND d.key BETWEEN x.key * 1024 AND x.key * 1024 + 1023 AND d.state = 'dead'
@@ -179,11 +147,6 @@ BEGIN
         CASE e.asked_by WHEN 'expiry' THEN e.asked_word ELSE coalesce(e.task_word, e.task_end) END,
         coalesce(e.asked_by, 'webhook'), e.uid,
         coalesce(e.asked_error, CASE e.asked_by WHEN 'expiry' THEN t.last_error END));
-      PERFORM keep_question_1(t.key, v_now + e.asked_at - p_local_now, e.asked_question);
-      -- At its deadline a task is polled once more, and that counts, too.
-      IF e.asked_by = 'expiry' AND e.asked_question IS NOT NULL THEN
-        UPDATE task SET polls = task.polls + 1 WHERE task.key = t.key;
-      END IF;
       RETURN QUERY SELECT e.n, 'accepted', e.uid, t.uid, t.source, t.id, e.task_end, coalesce(e.asked_by, 'webhook'),
         CASE WHEN v_leased <> '{}' THEN v_key END, NULL::text;
     ELSIF v_leased <> '{}' THEN
@@ -200,7 +163,6 @@ BEGIN
   -- first one of a duplicate may be on its way to a standby yet.
   INSERT INTO tally VALUES ('pending', v_pending);
   IF v_running > 0 THEN INSERT INTO tally VALUES ('running', v_running); END IF;
-  IF v_again <> '{}' THEN PERFORM repeated_1(v_again, v_again_at, v_again_from); END IF;
 END $$;
 
 -- As append_6. `p_values`: the values of the events to be indexed.
