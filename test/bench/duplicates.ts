@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import type { NewEvent } from '../../src/domain/event.ts'
 import { newUid } from '../../src/domain/names.ts'
 import type { OpenStore } from '../../src/domain/store.ts'
+import { newEvent } from '../contract/store-samples.ts'
 import { cpuSecondsOfFamily } from '../support/family.ts'
 import { startPostgres } from '../support/postgres/server.ts'
 import { median } from './rates/measure.ts'
@@ -28,25 +29,13 @@ type Open = (url: string) => Promise<OpenStore>
 const openIn = async (clone: string): Promise<Open> =>
   ((await import(pathToFileURL(join(resolve(clone), 'src/storage/open.ts')).href)) as { openStore: Open }).openStore
 
-function event(): NewEvent {
-  return {
-    uid: newUid(),
-    source: 'stripe',
-    provider: 'stripe',
-    id: `evt_${randomBytes(12).toString('base64url')}`,
-    type: 'invoice.paid',
-    createdAt: '2026-11-23T10:00:00.000Z',
-    createdAtSource: 'provider',
+const event = (): NewEvent =>
+  newEvent({
     receivedAtMs: Date.now(),
-    origin: 'webhook',
-    status: 'accepted',
-    reasons: [],
-    headers: { 'content-type': 'application/json' },
     receivedFrom: '192.0.2.7',
     body: Buffer.alloc(BODY_BYTES, randomBytes(16).toString('hex')),
     handlers: [],
-  }
-}
+  })
 
 /** CPU time so far, in seconds. */
 type Cpu = () => number

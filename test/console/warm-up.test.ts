@@ -26,7 +26,7 @@ async function startConsole() {
   return { app, asked }
 }
 
-test('Half a second after it listens, the console has run the code of its pages once, and has read nothing.', async () => {
+test('half a second after it listens, the console has run the code of its pages once, and has read nothing', async () => {
   const { app, asked } = await startConsole()
   vi.advanceTimersByTime(499)
   expect(asked).toEqual([])
@@ -35,14 +35,14 @@ test('Half a second after it listens, the console has run the code of its pages 
   expect(asked).toEqual(['/console/assets/0/icon.svg'])
 })
 
-test('A console that is closed sooner does not run it.', async () => {
+test('a console that is closed sooner does not run it', async () => {
   const { app, asked } = await startConsole()
   await app.close()
   vi.advanceTimersByTime(5_000)
   expect(asked).toEqual([])
 })
 
-test('The page that is made for nobody has plots, tables and a problem, as those for persons.', () => {
+test('the sample page has plots, tables and a problem, as the pages of operators have', () => {
   const sample = samplePage(Date.UTC(2026, 10, 27, 3))
   for (const part of ['<svg', '<table', '1,234', 'sample', 'aria-current="page"']) expect(sample).toContain(part)
 })

@@ -4,13 +4,13 @@ import { dated, day, whole } from '../../src/http/console/html/words.ts'
 const DAY_MS = 86_400_000
 const NOON_MS = Date.UTC(2026, 0, 1, 12)
 
-test('Whole numbers are written as Intl writes them in English.', () => {
+test('whole numbers are written as Intl writes them in English', () => {
   for (const count of [0, 1, 12, 999, 999.4, 999.5, 1_000, 10_000, 123_456, 1_234_567.8, 987_654_321, 2 ** 53 - 1])
     expect(whole(count)).toBe(count.toLocaleString('en-US', { maximumFractionDigits: 0 }))
   for (const count of [-1, -999, -1_000, -123_456]) expect(whole(count)).toBe(count.toLocaleString('en-US'))
 })
 
-test('Every day of a year is written with its weekday and its month in full, as Intl writes it.', () => {
+test('every day of a year is written with its weekday and its month in full, as Intl writes it', () => {
   for (let ms = NOON_MS; ms < NOON_MS + 366 * DAY_MS; ms += DAY_MS) {
     const written = new Date(ms).toLocaleDateString('en-GB', {
       weekday: 'long',
@@ -22,7 +22,7 @@ test('Every day of a year is written with its weekday and its month in full, as 
   }
 })
 
-test('A day is short, and has its year only if it is not of this one.', () => {
+test('a day is short, and has its year only if it is not of this one', () => {
   const nowMs = Date.UTC(2026, 10, 27)
   expect(day(Date.UTC(2026, 8, 3), nowMs)).toBe('3 Sep')
   expect(day(Date.UTC(2025, 11, 31, 23, 59), nowMs)).toBe('31 Dec 2025')

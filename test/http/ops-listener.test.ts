@@ -4,6 +4,7 @@ import { newUid } from '../../src/domain/names.ts'
 import { createOpsListener } from '../../src/http/ops/ops-listener.ts'
 import type { EventJson } from '../../src/http/schemas/events.ts'
 import { detailOf, event, opsDefaults, shareOps, startOps } from './ops-service.ts'
+import { sourceState } from './wire-samples.ts'
 
 interface List<Item> {
   readonly items: readonly Item[]
@@ -201,18 +202,6 @@ describe('the ops API', () => {
 
   test('lists sources and handlers without any secret', async () => {
     const { get } = ops()
-    const state = {
-      last_event_at: '1970-01-01T00:00:00.000Z',
-      recovered_last_hour: 2,
-      breaker: 'open',
-      outage: null,
-      secrets: [{ place: 1, verified: 2, last_verified_at: null, since: '1970-01-01T00:00:00.000Z' }],
-      usual_gap_seconds: 90,
-      silent_since: null,
-      refusing_since: '1970-01-01T00:00:00.000Z',
-      refusing_reason: 'signature_mismatch',
-      paused: null,
-    }
     expect(await (await get('/v1/sources')).json()).toEqual({
       items: [
         {
@@ -221,9 +210,9 @@ describe('the ops API', () => {
           types: ['*'],
           path: '/v1/webhooks/ai',
           url: 'https://hooks.example/v1/webhooks/ai',
-          ...state,
+          ...sourceState,
         },
-        { name: 'forms', provider: 'forms', types: ['*'], path: '/v1/webhooks/forms', url: null, ...state },
+        { name: 'forms', provider: 'forms', types: ['*'], path: '/v1/webhooks/forms', url: null, ...sourceState },
       ],
     })
     expect(await (await get('/v1/handlers')).json()).toMatchObject({

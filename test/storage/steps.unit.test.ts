@@ -13,11 +13,11 @@ function stepsOf(stepMs: number): number {
   }
 }
 
-test('On a machine with time for it, a page of events passes over the most that it may.', () => {
+test('on a machine with time for it, a page of events passes over the most that it may', () => {
   expect(stepsOf(1)).toBe(MAX_EVENTS_READ / EVENTS_PER_STEP)
 })
 
-test('On a busy machine, a page of events ends after the first step that passes 120 ms, and never without a step.', () => {
+test('on a busy machine, a page of events ends after the first step that passes 120 ms, and never without a step', () => {
   expect(stepsOf(50)).toBe(3)
   expect(stepsOf(5_000)).toBe(1)
 })

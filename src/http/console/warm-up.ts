@@ -11,8 +11,8 @@ import { overview } from './pages/overview.ts'
 const AFTER_MS = 500
 
 /**
- * Has the code of the pages run once for nobody, soon after the process has begun to listen: what runs for the first time takes several
- * times as long as later. Nothing is read for it, so that no page and no program gets an answer that is older than they expect.
+ * Renders a sample page and throws it away, soon after the process has begun to listen: code takes several times as long when it runs for
+ * the first time. The store is not read, so that no cache is filled and nobody gets an older answer than they expect.
  */
 export function warmUp(app: OpsApp): void {
   let timer: NodeJS.Timeout | undefined
