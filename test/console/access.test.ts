@@ -148,9 +148,12 @@ describe('a session', () => {
 describe('signing in', () => {
   test('answers a wrong token slowly, while a right one is let in at once', async () => {
     const began = performance.now()
-    const wrong = signIn({ token: 'wrong' })
+    let isRefused = false
+    const wrong = signIn({ token: 'wrong' }).finally(() => {
+      isRefused = true
+    })
     expect((await signIn()).status).toBe(303)
-    expect(performance.now() - began).toBeLessThan(900)
+    expect(isRefused).toBe(false)
     const refused = await wrong
     expect(refused.status).toBe(401)
     expect(refused.text).toContain('neither OPS_TOKEN nor OPS_READ_TOKEN')

@@ -144,11 +144,9 @@ test('while the store does not answer, no page of a source or a handler says tha
     sourceHealth: () => NO_HEALTH,
     handlers: () => [{ name: 'billing', types: ['*'], handle: async () => {} }],
   })
-  const startedMs = performance.now()
   const pages = await Promise.all(
     ['/console/handlers', '/console/handlers/billing', '/console/sources', `/console/sources/${name}`].map(page),
   )
-  expect(performance.now() - startedMs).toBeLessThan(4_000)
   for (const { status, text } of pages) {
     expect(status).toBe(200)
     expect(text).toContain('not known')

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { causeOf, signatureOf } from '../../src/domain/cause.ts'
+import { threadCpuMs } from '../support/thread-cpu.ts'
 
 test.each([
   ['connect ECONNREFUSED 10.0.0.5:5432', 'connect ECONNREFUSED <host>'],
@@ -65,7 +66,7 @@ test.each([
 })
 
 test('a signature is bounded, and so is the time that it takes, whatever the error is', () => {
-  const started = performance.now()
+  const started = threadCpuMs()
   for (const part of [
     'a',
     '"(',
@@ -88,7 +89,7 @@ test('a signature is bounded, and so is the time that it takes, whatever the err
     ' ',
   ])
     expect(signatureOf(part.repeat(10_000)).length).toBeLessThanOrEqual(300)
-  expect(performance.now() - started).toBeLessThan(1_000)
+  expect(threadCpuMs() - started).toBeLessThan(1_000)
 })
 
 test('the signature of a signature is the same', () => {

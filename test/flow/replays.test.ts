@@ -190,10 +190,9 @@ test('an event that arrives during a replay of a slow handler runs at once; the 
   const again = await create({ filter: { type } })
   expect([again.status, again.body.detail]).toEqual([409, `replay ${body.id} does the same and is running`])
 
-  const sentAtMs = performance.now()
   const { uid } = await post(service.publicUrl, signedEvent(type))
   await eventually(() => service.api(`/v1/events/${uid}`), isEnded)
-  expect(performance.now() - sentAtMs).toBeLessThan(1_000)
+  expect(await show(body.id)).toMatchObject({ state: 'running' })
 
   expect(await service.api(`/v1/replays/${body.id}`, { method: 'DELETE' })).toMatchObject({ state: 'cancelled' })
   const { replayed } = await show(body.id)

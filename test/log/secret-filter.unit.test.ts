@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createSecretFilter } from '../../src/log/redact.ts'
+import { threadCpuMs } from '../support/thread-cpu.ts'
 
 const KEY_BYTES = Buffer.from('0123456789abcdef0123456789ab/+?>')
 const SECRET = `whsec_${KEY_BYTES.toString('base64')}`
@@ -84,10 +85,10 @@ describe('a header', () => {
     const headers = Object.fromEntries(
       Array.from({ length: 16 }, (_, at) => [`x-${at}`, `${SECRET.slice(0, -1)}%`.repeat(20)]),
     )
-    const startedMs = performance.now()
+    const startedMs = threadCpuMs()
     for (let round = 0; round < 10; round++) filter.headers(headers)
     // 16 KiB, ten times.
-    expect(performance.now() - startedMs).toBeLessThan(1_000)
+    expect(threadCpuMs() - startedMs).toBeLessThan(1_000)
   })
 })
 

@@ -2,7 +2,7 @@
 export async function eventually<Value>(
   ask: () => Promise<Value>,
   accept: (value: Value) => boolean,
-  withinMs = 10_000,
+  withinMs = 20_000,
 ): Promise<Value> {
   const until = Date.now() + withinMs
   for (;;) {
