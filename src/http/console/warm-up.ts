@@ -12,7 +12,7 @@ const AFTER_MS = 500
 
 /**
  * Renders a sample page and throws it away, soon after the process has begun to listen: code takes several times as long when it runs for
- * the first time. The store is not read, so that no cache is filled and nobody gets an older answer than they expect.
+ * the first time. It does not read the store, whose answers would then stand in caches, older than an operator expects.
  */
 export function warmUp(app: OpsApp): void {
   let timer: NodeJS.Timeout | undefined
