@@ -2,12 +2,12 @@ import { settlesWithin } from '../domain/clock.ts'
 import { type AttemptResult, type LeasedDelivery, leasedWork, type Settlement, type Work } from '../domain/delivery.ts'
 import type { ClaimRequest } from '../domain/delivery-queue.ts'
 import type { LeaseOffer, NewEvent } from '../domain/event.ts'
-import { MAX_TIMER_MS } from '../domain/limits.ts'
 import { settlementOf } from '../domain/retry-or-dead.ts'
 import { AttemptPolicies, longestWaits } from './attempt-policies.ts'
 import { ClaimLoop } from './claim-loop.ts'
 import { ConcurrencyLimits } from './concurrency-limits.ts'
 import type { DispatcherOptions } from './dispatcher-options.ts'
+import { EarliestTimer } from './earliest-timer.ts'
 import { heldSettlement, NO_PAUSES, type PauseView } from './pauses.ts'
 import { Prefetch } from './prefetch.ts'
 import { RateLimits, type RememberedStart } from './rate-limits.ts'
@@ -39,7 +39,7 @@ export class Dispatcher {
   /** Undefined if no handler has a rate. */
   readonly #rates: RateLimits | undefined
   /** Fires when the first of the throttled handlers whose deliveries wait may start an attempt. */
-  #rateTimer: NodeJS.Timeout | undefined
+  readonly #rateTimer = new EarliestTimer(() => this.#throttleEnded())
   readonly #inFlight = new Set<Promise<void>>()
   /** The number of offers whose `take` has not been called yet, and what to call at the next `take`. */
   #offers = 0
@@ -89,8 +89,8 @@ export class Dispatcher {
    */
   wake(handlers?: readonly string[]): void {
     const newest = this.#newest
+    if (newest.#rates !== undefined && handlers?.some(newest.#rates.has) === true) newest.#waitForRate(handlers)
     newest.#claims.wake(handlers)
-    if (newest.#rates !== undefined && handlers?.some(newest.#rates.has) === true) newest.#waitForRate()
   }
 
   /**
@@ -138,7 +138,7 @@ export class Dispatcher {
    */
   async handOver(successor: Dispatcher): Promise<void> {
     this.#successor = successor
-    clearTimeout(this.#rateTimer)
+    this.#rateTimer.stop()
     await this.#claims.stop()
     await this.#finish('the handlers were reloaded')
     await this.#options.pool.close()
@@ -152,7 +152,7 @@ export class Dispatcher {
    */
   async stop(graceMs: number, abortMs: number): Promise<void> {
     this.#isStopping = true
-    clearTimeout(this.#rateTimer)
+    this.#rateTimer.stop()
     await settlesWithin(this.#claims.stop(), graceMs)
     const done = this.#finish('the service stopped')
     if (!(await settlesWithin(done, graceMs))) {
@@ -185,10 +185,10 @@ export class Dispatcher {
 
   #claimRequest(): ClaimRequest | undefined {
     const { pool } = this.#options
+    this.#waitForRate()
     if (this.#settlements.unsettled >= MAX_UNSETTLED || this.#pauses.isDraining) return undefined
     const { handlers: free, total } = this.#prefetch.claimLimits(this.#limits.limits())
     const handlers = free.filter(({ name }) => !this.#pauses.isHandlerPaused(name))
-    this.#waitForRate()
     if (handlers.length === 0) return undefined
     this.#rates?.ask(handlers)
     const isolatedLimit = pool.free().isolated
@@ -239,26 +239,23 @@ export class Dispatcher {
 
   /** Says that an offer has ended: deliveries of its handlers may wait for the starts that it had reserved. */
   #released(rates: RateLimits, handlers: readonly string[]): void {
-    if (!handlers.some((handler) => rates.has(handler) && this.#claims.hasBacklog(handler))) return
-    this.#claims.onCapacity()
-    this.#waitForRate()
+    if (handlers.some((handler) => rates.has(handler) && this.#claims.hasBacklog(handler))) this.#throttleEnded()
   }
 
-  /** Claims again when the first of the throttled handlers with a backlog may start an attempt. */
-  #waitForRate(): void {
+  #throttleEnded(): void {
+    this.#waitForRate()
+    this.#claims.onCapacity()
+  }
+
+  /**
+   * Claims again when the first of the throttled handlers with a backlog, or of those that are `woken`, may start an attempt.
+   * Whoever leaves throttled handlers out calls this before it looks at which are: if the time of one comes in between, it is not
+   * left out; any other has its timer.
+   */
+  #waitForRate(woken: readonly string[] = []): void {
     if (this.#rates === undefined || this.#isStopping || this.#successor !== undefined) return
-    clearTimeout(this.#rateTimer)
-    const inMs = this.#rates.nextInMs(
-      (handler) => !this.#pauses.isHandlerPaused(handler) && this.#claims.hasBacklog(handler),
-    )
-    if (inMs === Number.POSITIVE_INFINITY) return
-    this.#rateTimer = setTimeout(
-      () => {
-        this.#claims.onCapacity()
-        this.#waitForRate()
-      },
-      Math.min(Math.ceil(inMs), MAX_TIMER_MS),
-    )
+    const waits = (handler: string) => this.#claims.hasBacklog(handler) || woken.includes(handler)
+    this.#rateTimer.within(this.#rates.nextInMs((handler) => !this.#pauses.isHandlerPaused(handler) && waits(handler)))
   }
 
   #execute(work: Work): void {

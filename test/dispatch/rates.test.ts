@@ -72,6 +72,26 @@ describe('a handler with a rate', () => {
     expect(starts).toHaveLength(9)
     expectWithin(rates.throw, starts)
   })
+
+  test('starts what waits for its rate also if a claim that found nothing held the thread up as that time came', async () => {
+    const rate = { limit: 1, perMs: 500 }
+    let holdsUp = false
+    const { keep, ended, dispatcher, starts } = await startDispatcher({
+      policies: { ok: { rate } },
+      maxIdleMs: () => 60_000,
+      onAnswer: (leased) => {
+        if (!holdsUp || leased > 0) return
+        holdsUp = false
+        for (const untilMs = performance.now() + 2 * rate.perMs; performance.now() < untilMs; );
+      },
+    })
+    await ended((await keep(['ok'])).uid)
+    await keep(['ok'])
+    holdsUp = true
+    dispatcher.wake(['later'])
+    expectWithin(rate, await startsOf([{ starts }], 'ok', 2))
+    expect(holdsUp).toBe(false)
+  })
 })
 
 describe('replicas that share a database', () => {

@@ -33,6 +33,8 @@ interface DispatcherOptions {
   readonly store?: OpenStore
   readonly rateShareOf?: (handler: string) => RateShare
   readonly pauses?: PauseView
+  /** Called with the answer of each claim, before the dispatcher has it. */
+  readonly onAnswer?: (leased: number) => void
   /** Of single handlers. */
   readonly policies?: Readonly<Record<string, HandlerPolicy>>
 }
@@ -78,6 +80,7 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
       claim: async (request) => {
         const claimed = await store.claim(request)
         claims.push(claimed.work.length)
+        options.onAnswer?.(claimed.work.length)
         return claimed
       },
       settle: (settlements) => store.settle(settlements),
