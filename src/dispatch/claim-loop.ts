@@ -31,7 +31,7 @@ interface ClaimLoopOptions extends ClaimTiming {
   readonly request: () => ClaimRequest | undefined
   /** Starts a claimed delivery. */
   readonly onClaimed: (work: Work) => void
-  /** Called after each claim, when its deliveries have started or it has failed, and when none could be made. */
+  /** Called after each claim, when its deliveries have started or it has failed. */
   readonly onClaimEnded: () => void
   /**
    * Whether no attempt of the handler may start now because of its rate. The caller calls `onCapacity` when that is over. Absent: no
@@ -157,7 +157,6 @@ export class ClaimLoop {
     if (request === undefined) {
       // Due deliveries may be waiting. The dispatcher calls `onCapacity` once more attempts may start.
       this.#backlog.add()
-      this.#options.onClaimEnded()
       return this.#untilNextDue()
     }
     try {

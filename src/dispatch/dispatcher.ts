@@ -249,8 +249,8 @@ export class Dispatcher {
 
   /**
    * Claims again when the first of the throttled handlers with a backlog, or of those that are `woken`, may start an attempt.
-   * Whoever leaves throttled handlers out calls this before it looks at which are: if the time of one comes in between, it is not
-   * left out; any other has its timer.
+   * The dispatcher calls this before each look at which handlers are throttled. If the time of a handler comes between the two, that
+   * look finds it free; otherwise its timer is set.
    */
   #waitForRate(woken: readonly string[] = []): void {
     if (this.#rates === undefined || this.#isStopping || this.#successor !== undefined) return

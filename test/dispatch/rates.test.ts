@@ -92,6 +92,31 @@ describe('a handler with a rate', () => {
     expectWithin(rate, await startsOf([{ starts }], 'ok', 2))
     expect(holdsUp).toBe(false)
   })
+
+  test.each([
+    [1, ['ok']],
+    [2, ['ok']],
+    [1, undefined],
+    [2, undefined],
+  ])(
+    'starts what waits for its rate also if that time comes after look %i of the dispatcher at the clock, woken for %o',
+    async (look, woken) => {
+      const rate = { limit: 1, perMs: 600_000 }
+      let [aheadMs, looks] = [0, Number.POSITIVE_INFINITY]
+      const monotonicMs = () => {
+        const nowMs = performance.now() + aheadMs
+        if (--looks === 0) aheadMs = rate.perMs
+        return nowMs
+      }
+      const options = { policies: { ok: { rate } }, maxIdleMs: () => 60_000, monotonicMs }
+      const { append, keep, ended, dispatcher } = await startDispatcher(options)
+      await ended((await keep(['ok'])).uid)
+      const uid = await append(['ok'], {}, false)
+      looks = look
+      dispatcher.wake(woken)
+      expect(await ended(uid)).toMatchObject([{ state: 'succeeded' }])
+    },
+  )
 })
 
 describe('replicas that share a database', () => {

@@ -32,6 +32,7 @@ interface DispatcherOptions {
   /** An embedded one that is empty, unless given. */
   readonly store?: OpenStore
   readonly rateShareOf?: (handler: string) => RateShare
+  readonly monotonicMs?: () => number
   readonly pauses?: PauseView
   /** Called with the answer of each claim, before the dispatcher has it. */
   readonly onAnswer?: (leased: number) => void
@@ -136,9 +137,10 @@ export async function startDispatcher(options: DispatcherOptions = {}, onEnd: On
   return { store, pool, dispatcher, append, keep, ended, reports, starts, claims, logged }
 }
 
-const asGiven = ({ maxIdleMs, rateShareOf, pauses }: DispatcherOptions) => ({
+const asGiven = ({ maxIdleMs, rateShareOf, monotonicMs, pauses }: DispatcherOptions) => ({
   ...(maxIdleMs !== undefined && { maxIdleMs }),
   ...(rateShareOf !== undefined && { rateShareOf }),
+  ...(monotonicMs !== undefined && { monotonicMs }),
   ...(pauses !== undefined && { pauses }),
 })
 

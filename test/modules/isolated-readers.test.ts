@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Provider } from '../../src/domain/provider.ts'
 import { UnreadError } from '../../src/pipeline/provider-readers.ts'
 import { readEvent } from '../../src/pipeline/read-event.ts'
+import { eventually } from '../support/eventually.ts'
 import { threadCpuMs } from '../support/thread-cpu.ts'
 import { bytes, LONG_MS, MODULES, NOW_MS, provider, start } from './start-readers.ts'
 
@@ -123,7 +124,10 @@ describe('a user’s code that reads events', () => {
     const delay = monitorEventLoopDelay({ resolution: 5 })
     delay.enable()
     // It measures from its first look on.
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await eventually(
+      async () => delay.count,
+      (count) => count > 0,
+    )
     const asked = await Promise.allSettled([
       readers.api(provider, 'headers', 'loop'),
       readers.api(provider, 'registrations.list', 'block'),
